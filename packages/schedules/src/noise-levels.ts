@@ -1,0 +1,71 @@
+import { finite, notNegative, positive, that, whole } from './check';
+
+/** Options of {@link karrasGrid}. */
+export interface KarrasGridOptions {
+  /** Number of solver steps N, at least 1. */
+  readonly steps: number;
+  /** The smallest noise level before 0. Default 0.002. */
+  readonly sigmaMin?: number;
+  /** The largest noise level, where sampling starts. Default 80. */
+  readonly sigmaMax?: number;
+  /** How strongly steps crowd towards small noise. Default 7; 1 spaces the levels evenly. */
+  readonly rho?: number;
+}
+
+/**
+ * The noise levels that a diffusion sampler visits: for i < N,
+ * σ_i = (σ_max^(1/ρ) + i/(N−1)·(σ_min^(1/ρ) − σ_max^(1/ρ)))^ρ, and σ_N = 0.
+ *
+ * @returns `steps + 1` numbers, descending from `sigmaMax` to `sigmaMin` and then 0 (with one step: `[sigmaMax, 0]`).
+ * @throws RangeError when `steps` is not a whole number ≥ 1, or not 0 < `sigmaMin` ≤ `sigmaMax`, or `rho` is not positive.
+ * @see Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models (arXiv 2206.00364), Eq. 5.
+ */
+export function karrasGrid({ steps, sigmaMin = 0.002, sigmaMax = 80, rho = 7 }: KarrasGridOptions): number[] {
+  whole('karrasGrid', 'steps', steps, 1);
+  return [...karrasLevels('karrasGrid', { points: steps, sigmaMin, sigmaMax, rho }), 0];
+}
+
+/** `points` levels from `sigmaMax` to `sigmaMin`, both exact, evenly spaced in σ^(1/ρ). */
+export function karrasLevels(
+  where: string,
+  { points, sigmaMin, sigmaMax, rho }: { points: number; sigmaMin: number; sigmaMax: number; rho: number },
+): number[] {
+  positive(where, 'sigmaMin', sigmaMin);
+  positive(where, 'sigmaMax', sigmaMax);
+  positive(where, 'rho', rho);
+  that(where, 'sigmaMin', sigmaMin, sigmaMin <= sigmaMax, `at most sigmaMax, ${sigmaMax}`);
+  const from = sigmaMax ** (1 / rho);
+  const to = sigmaMin ** (1 / rho);
+  return Array.from({ length: points }, (_, i) => {
+    if (i === 0) return sigmaMax;
+    if (i === points - 1) return sigmaMin;
+    return (from + (i / (points - 1)) * (to - from)) ** rho;
+  });
+}
+
+/** Options of {@link logNormalNoiseLevels}: the mean and standard deviation of ln t. */
+export interface LogNormalOptions {
+  /** P_mean, the mean of ln t. −1.1 for CIFAR-10 and −0.8 for ImageNet-64 in the ECT and SCT recipes. */
+  readonly mean: number;
+  /** P_std, the standard deviation of ln t. 2.0 for CIFAR-10 and 1.6 for ImageNet-64. */
+  readonly std: number;
+}
+
+/**
+ * Training noise levels, ln t ~ Normal(P_mean, P_std²): t = exp(P_mean + P_std·z) for standard-normal z (Eq. 15 and 17).
+ *
+ * @param normals Standard-normal numbers, one for each row, for example `normalArray(key, batch)` of `@cm/random`.
+ * @returns One noise level for each of `normals`, each above 0.
+ * @throws RangeError when an option or one of `normals` is not finite, `std` is negative, or a level leaves float32's range.
+ */
+export function logNormalNoiseLevels(normals: ArrayLike<number>, { mean, std }: LogNormalOptions): Float32Array {
+  finite('logNormalNoiseLevels', 'mean', mean);
+  notNegative('logNormalNoiseLevels', 'std', std);
+  const levels = new Float32Array(normals.length);
+  for (let i = 0; i < levels.length; i++) {
+    finite('logNormalNoiseLevels', `normals[${i}]`, normals[i]!);
+    levels[i] = Math.exp(mean + std * normals[i]!);
+    positive('logNormalNoiseLevels', `level ${i} (mean ${mean}, std ${std}, normal ${normals[i]})`, levels[i]!);
+  }
+  return levels;
+}

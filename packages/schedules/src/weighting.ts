@@ -1,0 +1,31 @@
+import { notNegative, positive } from './check';
+import type { NoisePair } from './consistency';
+
+/** The weight of a training row's loss. */
+export type Weighting = (pair: NoisePair) => number;
+
+/**
+ * 1/(t − r + δ), SCT's weighting (section 4.2): at most 1/δ, however small the gap. δ = 0 is ECT's and iCT's 1/(t − r).
+ * The gap comes from the ratio, so that it is exact where t and r nearly agree. The paper does not print its δ.
+ *
+ * @throws RangeError when `delta` is negative.
+ */
+export function inverseGap({ delta = 0 }: { readonly delta?: number } = {}): Weighting {
+  notNegative('inverseGap', 'delta', delta);
+  return ({ gap }) => 1 / (gap + delta);
+}
+
+/**
+ * (t² + σ_d²)/(t·σ_d)², the weighting that gives a preconditioned denoiser's effective loss unit weight at every noise level.
+ *
+ * @param options `sigmaData`: σ_d, the standard deviation of the data. Default 0.5.
+ * @throws RangeError when `sigmaData` is not positive.
+ * @see Karras et al. (arXiv 2206.00364), Table 1 (loss weighting λ).
+ */
+export function edmWeighting({ sigmaData = 0.5 }: { readonly sigmaData?: number } = {}): Weighting {
+  positive('edmWeighting', 'sigmaData', sigmaData);
+  return ({ t }) => 1 / sigmaData ** 2 + 1 / t ** 2;
+}
+
+/** Every row counts 1. */
+export const uniformWeighting: Weighting = () => 1;
