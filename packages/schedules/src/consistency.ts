@@ -5,7 +5,7 @@ import type { PhaseGrid } from './phases';
 export interface NoisePair {
   /** The student's noise level. */
   readonly t: number;
-  /** The teacher's noise level, s ≤ r < t. Where r = 0 the target is the estimate of x_0 itself. */
+  /** The teacher's noise level, s ≤ r < t (r = t only by rounding, at gaps below 1e-16·t). Where r = 0 the target is the estimate of x_0 itself. */
   readonly r: number;
   /** (r − s)/(t − s), in [0, 1): r/t without phases. */
   readonly ratio: number;
@@ -27,7 +27,7 @@ export interface GapFactorOptions {
 }
 
 /** Options of {@link progressiveSchedule}: the gap shrinks by q every d iterations. */
-export interface ProgressiveScheduleOptions extends GapFactorOptions {
+export interface ProgressiveOptions extends GapFactorOptions {
   /** Shrinking speed, above 1. */
   readonly q: number;
   /** Shrinking period in iterations, above 0; may be fractional. `Infinity` keeps the initial gap. */
@@ -62,9 +62,9 @@ function checkFactor(where: string, { k, b }: Required<GapFactorOptions>): void 
  * Eq. 15 without phases (s = 0), Eq. 17 with them (s = s(t), the edge below t).
  *
  * @throws RangeError when q ≤ 1, d ≤ 0, or k, b or initialExponent is negative; the schedule itself, when t is not positive
- * and finite or the iteration is negative.
+ * and finite, the iteration is negative, or so many stages have passed that nothing of the gap is left.
  */
-export function progressiveSchedule(options: ProgressiveScheduleOptions): ConsistencySchedule {
+export function progressiveSchedule(options: ProgressiveOptions): ConsistencySchedule {
   const { q, d, k = 8, b = 1, initialExponent = 1, phases } = options;
   const where = 'progressiveSchedule';
   checkProgress(where, q, d, initialExponent);
@@ -100,7 +100,7 @@ export function fixedGapSchedule({ fraction = 1 / 256, phases }: FixedGapSchedul
  *
  * @throws RangeError when the options are not those of a progressive schedule or m is not a finite number ≥ 1.
  */
-export function smoother(options: ProgressiveScheduleOptions, m = 4): ProgressiveScheduleOptions {
+export function smoother(options: ProgressiveOptions, m = 4): ProgressiveOptions {
   const { q, d, initialExponent = 1 } = options;
   checkProgress('smoother', q, d, initialExponent);
   that('smoother', 'm', m, Number.isFinite(m) && m >= 1, 'a finite number, 1 or more');
@@ -121,5 +121,7 @@ function pairAt(where: string, t: number, shrink: number, phases: PhaseGrid | un
   const edge = phases?.edgeBelow(t) ?? 0;
   const fraction = Math.min(shrink, 1);
   const ratio = 1 - fraction;
-  return { t, r: ratio * (t - edge) + edge, ratio, gap: fraction * (t - edge), edge };
+  const gap = fraction * (t - edge);
+  that(where, `the gap at t = ${t}`, gap, gap > 0, 'above 0: use a larger d or fewer iterations');
+  return { t, r: ratio * (t - edge) + edge, ratio, gap, edge };
 }

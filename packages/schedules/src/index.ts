@@ -5,7 +5,7 @@ export {
   type GapFactorOptions,
   gapFactor,
   type NoisePair,
-  type ProgressiveScheduleOptions,
+  type ProgressiveOptions,
   progressiveSchedule,
   smoother,
 } from './consistency';

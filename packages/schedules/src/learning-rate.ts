@@ -27,7 +27,7 @@ export interface InverseSquareRootOptions {
  * α(step) = lr / √max(step/t_ref, 1), times min((step + 1)/warmupSteps, 1): constant, then decaying as 1/√step.
  *
  * @throws RangeError when `lr` or `warmupSteps` is negative or `referenceSteps` is not positive.
- * @see Karras et al., Analyzing and Improving the Training Dynamics of Diffusion Models (arXiv 2312.02696), Eq. 67.
+ * @see Karras et al., Analyzing and Improving the Training Dynamics of Diffusion Models (arXiv 2312.02696), whose decay this is.
  */
 export function inverseSquareRoot({ lr, referenceSteps, warmupSteps = 0 }: InverseSquareRootOptions): LearningRate {
   notNegative('inverseSquareRoot', 'lr', lr);
