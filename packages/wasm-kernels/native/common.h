@@ -1,0 +1,22 @@
+// What every kernel shares. There is no C library and no data segment: the module lives on TensorFlow.js's heap, so
+// whatever it needs is on its own small stack or in memory that the caller hands it. Constants must be immediates.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <wasm_simd128.h>
+
+#define EXPORT(name) __attribute__((export_name(#name))) name
+#define INLINE static inline __attribute__((always_inline))
+
+typedef v128_t f32x4;
+
+INLINE int min_int(int a, int b) { return a < b ? a : b; }
+INLINE int max_int(int a, int b) { return a > b ? a : b; }
+INLINE int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+INLINE f32x4 load4(const float *p) { return wasm_v128_load(p); }
+INLINE void store4(float *p, f32x4 v) { wasm_v128_store(p, v); }
+INLINE f32x4 splat4(float v) { return wasm_f32x4_splat(v); }
+INLINE f32x4 splat_load4(const float *p) { return wasm_v128_load32_splat(p); }
+/** a * b + c, in two roundings: plain SIMD has no fused multiply-add. */
+INLINE f32x4 multiply_add4(f32x4 a, f32x4 b, f32x4 c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
