@@ -2,3 +2,4 @@ export { onEveryBackend, useWasm } from './backends';
 export { expectClose, expectNoLeak, relativeError } from './compare';
 export { type FixtureTensor, readJsonFixture, readSafetensorsFixture } from './fixtures';
 export { fnv1a32, u, unit } from './formula';
+export { runReadmeExamples } from './readme';

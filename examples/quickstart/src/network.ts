@@ -1,0 +1,27 @@
+import { toTensors } from '@cm/checkpoints';
+import { readSafetensorsFile } from '@cm/checkpoints/node';
+import { edm2Denoiser, fromCheckpoint, initEdm2, normalizeWeights } from '@cm/edm2-unet';
+import { key } from '@cm/random';
+import * as tf from '@tensorflow/tfjs-core';
+import { network } from './settings';
+
+/** The pretrained parameters. */
+export async function loadPretrained(path: string): Promise<tf.NamedTensorMap> {
+  const stored = toTensors((await readSafetensorsFile(path)).tensors);
+  const params = fromCheckpoint(stored);
+  tf.dispose(stored);
+  return params;
+}
+
+/** The pretrained network as a denoiser, with the weights that it holds. */
+export async function loadDiffusionModel(path: string) {
+  const params = await loadPretrained(path);
+  const { weights } = normalizeWeights(network, params);
+  tf.dispose(params);
+  return { model: edm2Denoiser(network, weights), weights };
+}
+
+/** How many numbers the network learns. */
+export function parameterCount(): number {
+  return tf.tidy(() => Object.values(initEdm2(network, key(0))).reduce((sum, { size }) => sum + size, 0));
+}
