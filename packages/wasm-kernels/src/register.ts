@@ -1,5 +1,6 @@
 import { registerKernels } from './kernel';
 import { batchMatMul } from './kernels/batch-mat-mul';
+import { fusedKernels } from './kernels/fused';
 import { loadModule } from './module';
 
 /**
@@ -12,5 +13,5 @@ import { loadModule } from './module';
  */
 export async function registerWasmKernels(): Promise<void> {
   await loadModule();
-  registerKernels([batchMatMul]);
+  registerKernels([batchMatMul, ...fusedKernels]);
 }
