@@ -150,15 +150,38 @@ void EXPORT(pixel_norm_grad)(const float* x, const float* dy, float* dx, int row
   }
 }
 
-// y = alpha a + beta b
-void EXPORT(linear_combination)(const float* a, const float* b, float* y, int n, float alpha, float beta) {
+// y = alpha a + beta b, clipped to [-clip, clip].
+void EXPORT(clipped_sum)(const float* a, const float* b, float* y, int n, float alpha, float beta, float clip) {
   f32x4 va = splat4(alpha);
   f32x4 vb = splat4(beta);
+  f32x4 high = splat4(clip);
+  f32x4 low = splat4(-clip);
+#define SUM(p, q) \
+  wasm_f32x4_min(wasm_f32x4_max(wasm_f32x4_add(wasm_f32x4_mul(p, va), wasm_f32x4_mul(q, vb)), low), high)
+  FOR_EACH_4(n, store4(y + i, SUM(load4(a + i), load4(b + i))),
+             store_some(y + i, SUM(load_some(a + i, left), load_some(b + i, left)), left))
+#undef SUM
+}
+
+// da = alpha dy and db = beta dy where y is within the clip, else 0.
+void EXPORT(clipped_sum_grad)(const float* y, const float* dy, float* da, float* db, int n, float alpha, float beta,
+                              float clip) {
+  f32x4 va = splat4(alpha);
+  f32x4 vb = splat4(beta);
+  f32x4 bound = splat4(clip);
+#define KEPT(p, q) wasm_v128_and(q, wasm_f32x4_lt(wasm_f32x4_abs(p), bound))
   FOR_EACH_4(n,
-             store4(y + i, wasm_f32x4_add(wasm_f32x4_mul(load4(a + i), va),
-                                                   wasm_f32x4_mul(load4(b + i), vb))),
-             store_some(y + i, wasm_f32x4_add(wasm_f32x4_mul(load_some(a + i, left), va),
-                                              wasm_f32x4_mul(load_some(b + i, left), vb)), left))
+             {
+               f32x4 g = KEPT(load4(y + i), load4(dy + i));
+               store4(da + i, wasm_f32x4_mul(g, va));
+               store4(db + i, wasm_f32x4_mul(g, vb));
+             },
+             {
+               f32x4 g = KEPT(load_some(y + i, left), load_some(dy + i, left));
+               store_some(da + i, wasm_f32x4_mul(g, va), left);
+               store_some(db + i, wasm_f32x4_mul(g, vb), left);
+             })
+#undef KEPT
 }
 
 INLINE void scale_into(const float* x, float* y, int n, float factor) {

@@ -84,6 +84,14 @@ describe('sums and concatenations', () => {
     const [a, b] = [tensor('a', [2, 3, channels]), tensor('b', [2, 3, channels])];
     const sum = tf.mul(tf.add(tf.mul(a, 0.7), tf.mul(b, 0.3)), 1 / Math.hypot(0.7, 0.3));
     expectClose(one('MpSum', { a, b }, { t: 0.3 }), sum, 1e-6);
+    const clip = 0.8;
+    const clipped = one('MpSum', { a, b }, { t: 0.3, clip });
+    expectClose(clipped, tf.clipByValue(sum, -clip, clip), 1e-6);
+    const g = tensor('g', sum.shape);
+    const kept = tf.mul(g, tf.cast(tf.less(tf.abs(sum), clip), 'float32'));
+    const [dsa, dsb] = run('MpSumGrad', { y: clipped, dy: g }, { t: 0.3, clip }) as [tf.Tensor, tf.Tensor];
+    expectClose(dsa, tf.mul(kept, 0.7 / Math.hypot(0.7, 0.3)), 1e-6);
+    expectClose(dsb, tf.mul(kept, 0.3 / Math.hypot(0.7, 0.3)), 1e-6);
     expectClose(one('Scale', { x: a }, { factor: -2.5 }), tf.mul(a, -2.5), 0);
     const wide = tensor('wide', [2, 3, 6]);
     const c = Math.sqrt((channels + 6) / (0.6 ** 2 + 0.4 ** 2));

@@ -94,16 +94,35 @@ const pixelNormGrad = defineKernel<'x' | 'dy', { epsilon: number }>(
   },
 );
 
-/** ((1 − t)·a + t·b)/√((1 − t)² + t²) */
-const mpSum = defineKernel<'a' | 'b', { t: number }>('MpSum', ({ inputs, inputs: { a, b }, attrs: { t }, module }) => {
-  float32('MpSum', inputs);
-  sameShape('MpSum', 'b', b.shape, a.shape);
-  const y = like(module, a);
-  const norm = Math.hypot(1 - t, t);
-  const at = [a, b, y].map((tensor) => module.offset(tensor));
-  module.native.linear_combination(...at, size(a.shape), (1 - t) / norm, t / norm);
-  return y;
-});
+/** Factors of a and b in the magnitude-preserving sum. */
+const sumFactors = (t: number) => [(1 - t) / Math.hypot(1 - t, t), t / Math.hypot(1 - t, t)] as const;
+
+type SumAttributes = { t: number; clip?: number };
+
+/** ((1 − t)·a + t·b)/√((1 − t)² + t²), clipped to [−clip, clip] */
+const mpSum = defineKernel<'a' | 'b', SumAttributes>(
+  'MpSum',
+  ({ inputs, inputs: { a, b }, attrs: { t, clip = Number.POSITIVE_INFINITY }, module }) => {
+    float32('MpSum', inputs);
+    sameShape('MpSum', 'b', b.shape, a.shape);
+    const y = like(module, a);
+    const at = [a, b, y].map((tensor) => module.offset(tensor));
+    module.native.clipped_sum(...at, size(a.shape), ...sumFactors(t), clip);
+    return y;
+  },
+);
+
+const mpSumGrad = defineKernel<'y' | 'dy', SumAttributes>(
+  'MpSumGrad',
+  ({ inputs, inputs: { y, dy }, attrs: { t, clip = Number.POSITIVE_INFINITY }, module }) => {
+    float32('MpSumGrad', inputs);
+    sameShape('MpSumGrad', 'dy', dy.shape, y.shape);
+    const [da, db] = [like(module, y), like(module, y)];
+    const at = [y, dy, da, db].map((tensor) => module.offset(tensor));
+    module.native.clipped_sum_grad(...at, size(y.shape), ...sumFactors(t), clip);
+    return [da, db];
+  },
+);
 
 const scale = defineKernel<'x', { factor: number }>('Scale', ({ inputs, inputs: { x }, attrs: { factor }, module }) => {
   float32('Scale', inputs);
@@ -180,6 +199,7 @@ export const fusedKernels = [
   pixelNorm,
   pixelNormGrad,
   mpSum,
+  mpSumGrad,
   scale,
   mpCat,
   mpCatGrad,
