@@ -1,1 +1,13 @@
-export {};
+export { type AdamOptions, type AdamWOptions, adam, adamW, type Optimizer, type OptimizerState, rAdam } from './adam';
+export {
+  constantEma,
+  type EmaDecay,
+  type EmaProfile,
+  type PowerFunctionEmaOptions,
+  posthocCoefficients,
+  powerFunctionEma,
+  powerFunctionExponent,
+  reconstructEma,
+  updateEma,
+} from './ema';
+export { cleanGradients, clipByGlobalNorm, globalNorm } from './gradient-hygiene';
