@@ -57,7 +57,7 @@ function spread(x: tf.Tensor, axis: number, stride: number): tf.Tensor {
 
 /** Puts a strided slice's gradient back in place: undo the strides, the direction and the cut, in that order. */
 function unslice(dy: tf.Tensor, x: tf.Tensor, attributes: tf.StridedSliceAttrs): tf.Tensor {
-  const { begin, strides, finalShapeSparse } = tf.slice_util.sliceInfo(
+  const { begin, end, strides } = tf.slice_util.sliceInfo(
     x.shape,
     attributes.begin,
     attributes.end,
@@ -69,7 +69,10 @@ function unslice(dy: tf.Tensor, x: tf.Tensor, attributes: tf.StridedSliceAttrs):
     attributes.shrinkAxisMask,
   );
   if (dy.size === 0) return tf.zeros(x.shape);
-  let dx = tf.reshape(dy, finalShapeSparse);
+  let dx = tf.reshape(
+    dy,
+    strides.map((stride, axis) => Math.ceil((end[axis]! - begin[axis]!) / stride)),
+  );
   const backwards = strides.flatMap((stride, axis) => (stride < 0 ? [axis] : []));
   strides.forEach((stride, axis) => {
     dx = spread(dx, axis, Math.abs(stride));

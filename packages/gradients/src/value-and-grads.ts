@@ -44,6 +44,7 @@ function differentiate(
     // The engine's own method, unlike tf.valueAndGrads, allows parameters that the value does not reach.
     return tf.engine().gradients(f, tensors, undefined, true) as { value: tf.Scalar; grads: (tf.Tensor | undefined)[] };
   } catch (error) {
+    freeTape();
     const kernel = error instanceof Error && /gradient function not found for (\w+)/.exec(error.message)?.[1];
     if (!kernel) throw error;
     throw new Error(
@@ -52,4 +53,11 @@ function differentiate(
       { cause: error },
     );
   }
+}
+
+/** What was saved for a backward pass that will not run: the engine frees it only after one that succeeds. */
+function freeTape(): void {
+  const { state } = tf.engine();
+  if (state.gradientDepth > 0) return;
+  for (const node of state.activeTape ?? []) tf.dispose(node.saved ?? []);
 }
