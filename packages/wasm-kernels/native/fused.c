@@ -4,39 +4,36 @@
 
 #define SILU_GAIN (1.0f / 0.596f)
 
-// exp(x) to about 1e-7 relative: 2^n times a polynomial of the remainder on [-ln2/2, ln2/2] (Cephes' coefficients).
+// exp(x) to about 1e-7 relative, for x clamped to where the result is a normal number: 2^n·e^r with n the nearest whole
+// number to x/ln 2 and r = x - n·ln 2 in [-ln2/2, ln2/2], ln 2 in two parts so that n times the first is exact. The
+// polynomial's coefficients are Cephes'. Adding 1.5·2^23 rounds to a whole number and leaves it in the low bits.
 INLINE f32x4 exp4(f32x4 x) {
-  x = wasm_f32x4_pmin(wasm_f32x4_pmax(x, splat4(-87.3f)), splat4(88.0f));
-  f32x4 n = wasm_f32x4_nearest(wasm_f32x4_mul(x, splat4(1.44269504088896341f)));
+  x = wasm_f32x4_pmin(wasm_f32x4_pmax(x, splat4(-87.0f)), splat4(88.0f));
+  const f32x4 magic = splat4(12582912.0f);
+  const f32x4 bits = wasm_f32x4_add(wasm_f32x4_mul(x, splat4(1.44269504088896341f)), magic);
+  const f32x4 n = wasm_f32x4_sub(bits, magic);
   x = wasm_f32x4_sub(x, wasm_f32x4_mul(n, splat4(0.693359375f)));
-  x = wasm_f32x4_sub(x, wasm_f32x4_mul(n, splat4(-2.12194440e-4f)));
-  f32x4 p = splat4(1.9875691500e-4f);
-#define STEP(c) p = wasm_f32x4_add(wasm_f32x4_mul(p, x), splat4(c))
-  STEP(1.3981999507e-3f);
-  STEP(8.3334519073e-3f);
-  STEP(4.1665795894e-2f);
-  STEP(1.6666665459e-1f);
-  STEP(5.0000001201e-1f);
-#undef STEP
-  p = wasm_f32x4_add(wasm_f32x4_add(wasm_f32x4_mul(wasm_f32x4_mul(p, x), x), x), splat4(1.0f));
-  v128_t exponent = wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_trunc_sat_f32x4(n), wasm_i32x4_splat(127)), 23);
-  return wasm_f32x4_mul(p, exponent);
-}
-
-INLINE f32x4 sigmoid4(f32x4 x) {
-  f32x4 one = splat4(1.0f);
-  return wasm_f32x4_div(one, wasm_f32x4_add(one, exp4(wasm_f32x4_neg(x))));
+  x = wasm_f32x4_add(x, wasm_f32x4_mul(n, splat4(2.12194440e-4f)));
+  f32x4 p = multiply_add4(splat4(1.9875691500e-4f), x, splat4(1.3981999507e-3f));
+  p = multiply_add4(p, x, splat4(8.3334519073e-3f));
+  p = multiply_add4(p, x, splat4(4.1665795894e-2f));
+  p = multiply_add4(p, x, splat4(1.6666665459e-1f));
+  p = multiply_add4(p, x, splat4(5.0000001201e-1f));
+  p = wasm_f32x4_add(multiply_add4(wasm_f32x4_mul(p, x), x, x), splat4(1.0f));
+  return wasm_i32x4_add(p, wasm_i32x4_shl(bits, 23));
 }
 
 INLINE f32x4 mp_silu4(f32x4 x) {
-  return wasm_f32x4_mul(wasm_f32x4_mul(x, sigmoid4(x)), splat4(SILU_GAIN));
+  const f32x4 e = exp4(wasm_f32x4_neg(x));
+  return wasm_f32x4_div(wasm_f32x4_mul(x, splat4(SILU_GAIN)), wasm_f32x4_add(e, splat4(1.0f)));
 }
 
-// d/dx of mp_silu: (s + x s (1 - s)) / 0.596
+// d/dx of mp_silu: s·(1 + x·(1 - s))/0.596, with 1 - s = e·s for e = exp(-x).
 INLINE f32x4 mp_silu_slope4(f32x4 x) {
-  f32x4 s = sigmoid4(x);
-  f32x4 one = splat4(1.0f);
-  f32x4 slope = wasm_f32x4_mul(s, wasm_f32x4_add(one, wasm_f32x4_mul(x, wasm_f32x4_sub(one, s))));
+  const f32x4 one = splat4(1.0f);
+  const f32x4 e = exp4(wasm_f32x4_neg(x));
+  const f32x4 s = wasm_f32x4_div(one, wasm_f32x4_add(e, one));
+  const f32x4 slope = multiply_add4(wasm_f32x4_mul(x, wasm_f32x4_mul(e, s)), s, s);
   return wasm_f32x4_mul(slope, splat4(SILU_GAIN));
 }
 
@@ -157,7 +154,7 @@ void EXPORT(clipped_sum)(const float* a, const float* b, float* y, int n, float 
   f32x4 high = splat4(clip);
   f32x4 low = splat4(-clip);
 #define SUM(p, q) \
-  wasm_f32x4_min(wasm_f32x4_max(wasm_f32x4_add(wasm_f32x4_mul(p, va), wasm_f32x4_mul(q, vb)), low), high)
+  wasm_f32x4_pmin(wasm_f32x4_pmax(wasm_f32x4_add(wasm_f32x4_mul(p, va), wasm_f32x4_mul(q, vb)), low), high)
   FOR_EACH_4(n, store4(y + i, SUM(load4(a + i), load4(b + i))),
              store_some(y + i, SUM(load_some(a + i, left), load_some(b + i, left)), left))
 #undef SUM

@@ -1,5 +1,6 @@
 import { registerKernels } from './kernel';
 import { batchMatMul } from './kernels/batch-mat-mul';
+import { convolutions } from './kernels/convolution';
 import { fusedKernels } from './kernels/fused';
 import { loadModule } from './module';
 
@@ -13,5 +14,5 @@ import { loadModule } from './module';
  */
 export async function registerWasmKernels(): Promise<void> {
   await loadModule();
-  registerKernels([batchMatMul, ...fusedKernels]);
+  registerKernels([batchMatMul, ...convolutions, ...fusedKernels]);
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { defineKernel } from '../kernel';
+import { multiply } from './multiply';
 
 /** C = op(A) op(B) over the last two axes, batches broadcast. */
 export const batchMatMul = defineKernel<'a' | 'b', tf.BatchMatMulAttrs>(
@@ -26,17 +27,14 @@ export const batchMatMul = defineKernel<'a' | 'b', tf.BatchMatMulAttrs>(
     const bIndex = broadcastIndex(bBatch, batch);
     const [aAt, bAt, outAt] = [module.offset(a), module.offset(b), module.offset(out)];
     for (let i = 0; i < batches; i++) {
-      module.native.gemm(
+      multiply(
+        module,
         aAt + 4 * m * k * aIndex(i),
-        transposeA ? 1 : k,
-        transposeA ? m : 1,
+        transposeA,
         bAt + 4 * k * n * bIndex(i),
-        transposeB ? 1 : n,
-        transposeB ? k : 1,
+        transposeB,
         outAt + 4 * m * n * i,
-        m,
-        n,
-        k,
+        [m, n, k],
       );
     }
     return out;

@@ -1,0 +1,73 @@
+#include "tile.h"
+
+#define NO_UNROLL _Pragma("clang loop unroll(disable)")
+
+__attribute__((noinline)) void tile_rows(const float *const *rows, int segments, int k, const float *panel,
+                                         float *const *out, int column, int columns, int add) {
+  f32x4 c00 = splat4(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+  NO_UNROLL
+  for (int s = 0; s < segments; s++) {
+    const float *a0 = rows[0], *a1 = rows[1], *a2 = rows[2], *a3 = rows[3];
+    rows += ROWS;
+    NO_UNROLL
+    for (int p = 0; p < k; p++) {
+      f32x4 b0 = load4(panel), b1 = load4(panel + 4), a;
+      a = splat_load4(a0), c00 = multiply_add4(a, b0, c00), c01 = multiply_add4(a, b1, c01);
+      a = splat_load4(a1), c10 = multiply_add4(a, b0, c10), c11 = multiply_add4(a, b1, c11);
+      a = splat_load4(a2), c20 = multiply_add4(a, b0, c20), c21 = multiply_add4(a, b1, c21);
+      a = splat_load4(a3), c30 = multiply_add4(a, b0, c30), c31 = multiply_add4(a, b1, c31);
+      panel += PANEL, a0++, a1++, a2++, a3++;
+    }
+  }
+  put_tile((Tile){{{c00, c01}, {c10, c11}, {c20, c21}, {c30, c31}}}, out, column, columns, add);
+}
+
+__attribute__((noinline)) void tile_quads(const float *quad, int k, const float *panel, float *const *out, int column,
+                                          int columns, int add) {
+  f32x4 c00 = splat4(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+  NO_UNROLL
+  for (int p = 0; p < k; p++) {
+    f32x4 b0 = load4(panel), b1 = load4(panel + 4), a;
+    a = splat_load4(quad), c00 = multiply_add4(a, b0, c00), c01 = multiply_add4(a, b1, c01);
+    a = splat_load4(quad + 1), c10 = multiply_add4(a, b0, c10), c11 = multiply_add4(a, b1, c11);
+    a = splat_load4(quad + 2), c20 = multiply_add4(a, b0, c20), c21 = multiply_add4(a, b1, c21);
+    a = splat_load4(quad + 3), c30 = multiply_add4(a, b0, c30), c31 = multiply_add4(a, b1, c31);
+    panel += PANEL, quad += ROWS;
+  }
+  put_tile((Tile){{{c00, c01}, {c10, c11}, {c20, c21}, {c30, c31}}}, out, column, columns, add);
+}
+
+void pack_panels(const float *b, int b_row, int b_col, int k, int n, float *panels) {
+  for (int j = 0; j < n; j += PANEL, panels += k * PANEL) {
+    const float *from = b + j * b_col;
+    int columns = min_int(PANEL, n - j);
+    if (columns < PANEL) {
+      for (int p = 0; p < k; p++)
+        for (int c = 0; c < PANEL; c++) panels[p * PANEL + c] = c < columns ? from[p * b_row + c * b_col] : 0;
+    } else if (b_col == 1) {
+      for (int p = 0; p < k; p++) {
+        store4(panels + p * PANEL, load4(from + p * b_row));
+        store4(panels + p * PANEL + 4, load4(from + p * b_row + 4));
+      }
+    } else if (b_row == 1) {
+      int p = 0;
+      for (; p + 4 <= k; p += 4)
+        for (int half = 0; half < PANEL; half += 4) {
+          const float *at = from + half * b_col + p;
+          f32x4 r0 = load4(at), r1 = load4(at + b_col), r2 = load4(at + 2 * b_col), r3 = load4(at + 3 * b_col);
+          f32x4 t0 = wasm_i32x4_shuffle(r0, r1, 0, 4, 1, 5), t1 = wasm_i32x4_shuffle(r2, r3, 0, 4, 1, 5);
+          f32x4 t2 = wasm_i32x4_shuffle(r0, r1, 2, 6, 3, 7), t3 = wasm_i32x4_shuffle(r2, r3, 2, 6, 3, 7);
+          float *to = panels + p * PANEL + half;
+          store4(to, wasm_i64x2_shuffle(t0, t1, 0, 2));
+          store4(to + PANEL, wasm_i64x2_shuffle(t0, t1, 1, 3));
+          store4(to + 2 * PANEL, wasm_i64x2_shuffle(t2, t3, 0, 2));
+          store4(to + 3 * PANEL, wasm_i64x2_shuffle(t2, t3, 1, 3));
+        }
+      for (; p < k; p++)
+        for (int c = 0; c < PANEL; c++) panels[p * PANEL + c] = from[p + c * b_col];
+    } else {
+      for (int p = 0; p < k; p++)
+        for (int c = 0; c < PANEL; c++) panels[p * PANEL + c] = from[p * b_row + c * b_col];
+    }
+  }
+}
