@@ -1,24 +1,18 @@
+import { runReadmeExamples } from '@cm/testing';
 import { expect, it } from 'vitest';
-import { inverseGap, logNormalNoiseLevels, phaseGrid, progressiveSchedule, smoother } from '../src/index';
+import { gapFactor, type NoisePair } from '../src/index';
 
-it("the README's example says what happens", () => {
-  const schedule = progressiveSchedule(smoother({ q: 2, d: 25_000 }));
-  const weighting = inverseGap({ delta: 1e-3 });
+it("the README's example says what happens", async () => {
+  const [first, second] = await runReadmeExamples(new URL('../README.md', import.meta.url));
+  const t = Math.fround(Math.exp(-1.1 + 0.5 * 2));
+  const shrink = gapFactor(t) / 32;
+  const expected = [0, t * (1 - shrink), 1 / (t * shrink + 1e-3)];
+  expected.forEach((value, i) => {
+    expect(first![i]).toBeCloseTo(value, 9);
+  });
 
-  const [t] = logNormalNoiseLevels([0.5], { mean: -1.1, std: 2.0 });
-  expect(t).toBeCloseTo(0.905, 3);
-  const early = schedule(t!, 0);
-  const late = schedule(t!, 100_000);
-  expect(early.r).toBe(0);
-  expect(late.gap).toBeCloseTo((early.t * gapAtStart(early.t)) / 16, 6);
-  expect(weighting(late)).toBeCloseTo(1 / (late.gap + 1e-3), 9);
-
-  const phases = phaseGrid({ phases: 4 });
-  expect(phases.edges.map((edge) => Number(edge.toPrecision(3)))).toEqual([80, 17.5, 2.52, 0.17, 0]);
-  const phased = progressiveSchedule({ ...smoother({ q: 2, d: 25_000 }), phases });
-  expect(phased(t!, 0).edge).toBeCloseTo(0.17, 3);
-  expect(phased(t!, 0).r).toBe(phased(t!, 0).edge);
+  const [edges, pair] = second as [number[], NoisePair];
+  expect(edges.map((edge) => Number(edge.toPrecision(2)))).toEqual([80, 18, 2.5, 0.17, 0]);
+  expect(pair.edge).toBe(edges[3]);
+  expect(pair.gap).toBeCloseTo((t - pair.edge) * shrink, 9);
 });
-
-/** n(t)/q before it is cut off at 1. */
-const gapAtStart = (t: number) => (1 + 8 / (1 + Math.exp(t))) / 2;
