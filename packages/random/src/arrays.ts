@@ -43,7 +43,9 @@ export function integerArray(key: Key, n: number, { low = 0, high }: IntegerRang
     throw new RangeError(`integerArray: range is [${low}, ${high}), expected 32-bit integers with low < high`);
   }
   const fractions = doubles(key, n, streams.integer);
-  return Int32Array.from(fractions, (fraction) => low + Math.floor(fraction * (high - low)));
+  const integers = new Int32Array(n);
+  for (let i = 0; i < n; i++) integers[i] = low + Math.floor(fractions[i]! * (high - low));
+  return integers;
 }
 
 /**
@@ -54,7 +56,8 @@ export function integerArray(key: Key, n: number, { low = 0, high }: IntegerRang
 export function permutation(key: Key, n: number): Uint32Array {
   wholeNumber('permutation', 'n', n);
   if (n >= 2 ** 32) throw new RangeError(`permutation: n is ${n}, expected below 2^32`);
-  const order = Uint32Array.from({ length: n }, (_, i) => i);
+  const order = new Uint32Array(n);
+  for (let i = 0; i < n; i++) order[i] = i;
   const fractions = doubles(key, n, streams.permutation);
   for (let i = n - 1; i > 0; i--) {
     const j = Math.floor(fractions[i]! * (i + 1));
@@ -67,7 +70,7 @@ export function permutation(key: Key, n: number): Uint32Array {
 
 /** `n` bytes, 1 with probability `p` and otherwise 0. `p` is checked by the caller. */
 export function bernoulliArray(key: Key, n: number, p: number): Uint8Array {
-  return Uint8Array.from(fillMasks(new Float32Array(n), { key, stream: streams.bernoulli }, p, 1));
+  return new Uint8Array(fillMasks(new Float32Array(n), { key, stream: streams.bernoulli }, p, 1));
 }
 
 /** `n` numbers in [0, 1) of 53 bits, two words each: fine enough for any 32-bit range without a bias that shows. */

@@ -17,14 +17,14 @@ export const streams = {
   dropoutRows: 8,
 } as const;
 
-/** Writes the first numbers of counters (first, row, row / 2^32, stream) to the module's buffer, as many as `count`. */
+/** Writes at least `count` numbers to the module's buffer, four from each block, from the block at the given counter on. */
 type Fill = (
   key0: number,
   key1: number,
-  first: number,
-  rowLow: number,
-  rowHigh: number,
-  stream: number,
+  counter0: number,
+  counter1: number,
+  counter2: number,
+  counter3: number,
   count: number,
 ) => void;
 
@@ -64,7 +64,7 @@ function load(): Kernel {
   };
 }
 
-/** Where numbers come from: number i of a row is made of word i mod 4 of the Philox block at counter ⌊i/4⌋ of that row. */
+/** Where numbers come from: number i is word i mod 4 of the block at counter (⌊i/4⌋, row, row / 2^32, stream). */
 export interface Source {
   readonly key: Key;
   readonly stream: number;
@@ -85,6 +85,16 @@ function fillFrom<T extends Float32Array | Uint32Array>(
     target.set(count === capacity ? buffer : buffer.subarray(0, count), start);
   }
   return target;
+}
+
+/** Philox 4×32-10 itself: the four words of the block at a counter of four words. */
+export function philox(
+  [key0, key1]: Key,
+  [counter0, counter1, counter2, counter3]: readonly [number, number, number, number],
+): [number, number, number, number] {
+  const { words, bits } = kernel();
+  bits(key0, key1, counter0, counter1, counter2, counter3, 4);
+  return [words[0]!, words[1]!, words[2]!, words[3]!];
 }
 
 /** Fills `target` with the words themselves. */

@@ -1,5 +1,5 @@
 import { wholeNumber } from './check';
-import { fillBits, streams } from './kernel';
+import { philox, streams } from './kernel';
 
 /** A Philox key, two 32-bit words: it alone decides which numbers a function of this package gives. */
 export type Key = readonly [number, number];
@@ -50,7 +50,7 @@ function byText(parent: Key, text: string): Key {
   return from;
 }
 
-function child(parent: Key, stream: number, row: number): Key {
-  const [first, second] = fillBits(new Uint32Array(2), { key: parent, stream, row });
-  return [first!, second!];
+function child(parent: Key, stream: number, step: number): Key {
+  const [word0, word1] = philox(parent, [0, step, Math.floor(step / 2 ** 32), stream]);
+  return [word0, word1];
 }

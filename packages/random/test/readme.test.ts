@@ -1,0 +1,11 @@
+import { onEveryBackend, runReadmeExamples } from '@cm/testing';
+import { expect, it } from 'vitest';
+
+onEveryBackend(() => {
+  it("runs the README's example", async () => {
+    expect(await runReadmeExamples(new URL('../README.md', import.meta.url))).toEqual([
+      [[2, 8, 8, 3], 50_000, 128, [2, 8, 8, 64]],
+      [true],
+    ]);
+  });
+});
