@@ -1,1 +1,6 @@
-export {};
+export { concatenate, type ImageDataset, type ImageShape, imageDataset, subset } from './dataset';
+export { DatasetError } from './error';
+export { toFloat } from './float';
+export { type IdxArray, idxDataset, parseIdx } from './idx';
+export { type Batch, createLoader, type Loader, type LoaderOptions } from './loader';
+export { pad, resize } from './resize';
