@@ -1,1 +1,8 @@
-export {};
+export {
+  type Chunk,
+  type ClassReferences,
+  type ReferenceSet,
+  type ReferenceSetOptions,
+  referenceSet,
+} from './reference-set';
+export { posteriorLogWeights, type StableTarget, type StableTargetOptions, stableTarget } from './stable-target';
