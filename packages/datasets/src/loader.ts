@@ -66,7 +66,7 @@ export function createLoader({ dataset, batchSize, key, flip = false }: LoaderOp
 
   return {
     batchAt(position) {
-      if (!(Number.isSafeInteger(position * batchSize) && position >= 0)) {
+      if (!(Number.isInteger(position) && position >= 0 && Number.isSafeInteger((position + 1) * batchSize))) {
         throw new DatasetError(`batchAt: position is ${position}, expected a whole number`);
       }
       const bytes = new Uint8Array(batchSize * size);
