@@ -93,10 +93,13 @@ function attention(qkv: tf.Tensor4D, channelsPerHead: number): tf.Tensor4D {
   const heads = channels / channelsPerHead;
   const pixels = height * width;
   const normalised = pixelNorm(tf.reshape(qkv, [batch, pixels, 3, heads, channelsPerHead]));
-  const parted = tf.reshape(tf.transpose(normalised, [2, 0, 3, 1, 4]), [3, batch * heads, pixels, channelsPerHead]);
-  const [q, k, v] = tf.unstack(parted) as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+  const parts = tf.split(tf.reshape(normalised, [batch, pixels, triple]), 3, 2) as tf.Tensor3D[];
+  // With one head nothing has to be moved.
+  const byHead = (x: tf.Tensor3D) =>
+    heads === 1 ? x : tf.transpose(tf.reshape(x, [batch, pixels, heads, channelsPerHead]), [0, 2, 1, 3]);
+  const [q, k, v] = parts.map(byHead) as [tf.Tensor, tf.Tensor, tf.Tensor];
   const scores = tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(channelsPerHead));
   const mixed = tf.matMul(tf.softmax(scores), v);
-  const together = tf.transpose(tf.reshape(mixed, [batch, heads, pixels, channelsPerHead]), [0, 2, 1, 3]);
+  const together = heads === 1 ? mixed : tf.transpose(mixed, [0, 2, 1, 3]);
   return tf.reshape(together, [batch, height, width, channels]);
 }
