@@ -5,10 +5,11 @@ import { edm2Config } from '@cm/edm2-unet';
 export const network = edm2Config({
   resolution: 16,
   channels: 1,
-  modelChannels: 32,
-  channelMult: [1, 2],
-  numBlocks: 2,
-  attnResolutions: [8],
+  modelChannels: 16,
+  channelMult: [1, 2, 3],
+  numBlocks: 1,
+  attnResolutions: [],
+  channelsPerHead: 48,
   dropout: 0,
 });
 
@@ -17,7 +18,7 @@ export const network = edm2Config({
  * The noise range reaches up to the level at which one-step samples start.
  */
 export const pretraining = {
-  steps: 4000,
+  steps: 2500,
   batchSize: 64,
   learningRate: { lr: 6e-3, referenceSteps: 600 },
   noise: { mean: -0.4, std: 1.4 },

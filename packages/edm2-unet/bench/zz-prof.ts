@@ -50,10 +50,12 @@ console.log(
 console.table(Object.fromEntries(Object.entries(marks).map(([k, v]) => [k, +(v / N).toFixed(1)])));
 const engine = tf.engine();
 const run = engine.runKernel.bind(engine);
+let peak = 0;
 const spent = new Map<string, { ms: number; calls: number }>();
 engine.runKernel = ((name: string, ...rest: [tf.NamedTensorMap, tf.NamedAttrMap]) => {
   const start = performance.now();
   const result = run(name, ...rest);
+  peak = Math.max(peak, tf.memory().numBytes);
   const entry = spent.get(name) ?? { ms: 0, calls: 0 };
   spent.set(name, { ms: entry.ms + performance.now() - start, calls: entry.calls + 1 });
   return result;
@@ -63,7 +65,7 @@ for (let i = 0; i < N; i++) step();
 const total = (performance.now() - s0) / N;
 let sum = 0;
 for (const v of spent.values()) sum += v.ms;
-console.log('total', total, 'kernels', sum / N);
+console.log('peak MB', peak / 2**20, 'total', total, 'kernels', sum / N);
 console.table(
   Object.fromEntries(
     [...spent]

@@ -107,7 +107,7 @@ export function posteriorLogWeights(options: StableTargetOptions): {
       const queries = queryMatrix(references, rows);
       const ownLogits = ownLogit(rows);
       const parts = references.chunks.map((chunk) =>
-        references.withChunk(chunk, (matrix) => chunkLogits(queries, matrix, chunk, rows)),
+        references.withChunk(chunk, (matrix) => chunkLogits(queries, matrix, chunk, rows, ownLogits)),
       );
       let logits = tf.concat(parts, 1);
       if (labels) {
@@ -159,6 +159,8 @@ function posterior(references: ReferenceSet, rows: Rows): Sums {
   const queries = queryMatrix(references, rows);
   const x0 = tf.sub(rows.x0, references.mean) as tf.Tensor2D;
   const ownLogits = ownLogit(rows);
+  // The own sample counts by itself, in what the sums begin with, and so not among the references.
+  const omitted = tf.fill([batch], Number.NEGATIVE_INFINITY) as tf.Tensor1D;
 
   // The sums begin with the own sample: its row [x', |x'|², 1] at weight exp(0), so that the last column sums weights.
   let max = tf.reshape(ownLogits, [batch, 1]);
@@ -167,7 +169,7 @@ function posterior(references: ReferenceSet, rows: Rows): Sums {
   for (const chunk of references.chunks) {
     const next = tf.tidy(() =>
       references.withChunk(chunk, (matrix) => {
-        const logits = chunkLogits(queries, matrix, chunk, rows);
+        const logits = chunkLogits(queries, matrix, chunk, rows, omitted);
         const top = tf.maximum(max, tf.max(logits, 1, true));
         const weights = tf.exp(tf.sub(logits, top)) as tf.Tensor2D;
         const rescale = tf.exp(tf.sub(max, top));
@@ -248,18 +250,25 @@ function ownLogit({ own, logPrior }: Rows): tf.Tensor1D {
   });
 }
 
-/** Logits [batch, chunk] relative to the own sample's likelihood; the own sample, which counts by itself, has −∞. */
-function chunkLogits(queries: tf.Tensor2D, matrix: tf.Tensor2D, { begin, end }: Chunk, { own, logPrior }: Rows) {
+/** Logits [batch, chunk] relative to the own sample's likelihood, with the given ones, by row, in the places of own samples. */
+function chunkLogits(
+  queries: tf.Tensor2D,
+  matrix: tf.Tensor2D,
+  { begin, end }: Chunk,
+  { own, logPrior }: Rows,
+  ownLogits: tf.Tensor1D,
+) {
   let logits = tf.matMul(queries, matrix, false, true);
   if (logPrior) {
     const prior =
       logPrior.rank === 1 ? tf.slice(logPrior, begin, end - begin) : tf.slice(logPrior, [0, begin], [-1, end - begin]);
     logits = tf.add(logits, prior);
   }
-  const here = Array.from(own, (index, row) => [row, index - begin]).filter(([, at]) => at! >= 0 && at! < end - begin);
-  if (here.length === 0) return logits;
-  const updates = tf.fill([here.length], Number.NEGATIVE_INFINITY);
-  return tf.tensorScatterUpdate(logits, tf.tensor2d(here as number[][], undefined, 'int32'), updates) as tf.Tensor2D;
+  const rows = Array.from(own.keys()).filter((row) => own[row]! >= begin && own[row]! < end);
+  if (rows.length === 0) return logits;
+  const places = rows.map((row) => [row, own[row]! - begin]);
+  const values = tf.gather(ownLogits, tf.tensor1d(rows, 'int32'));
+  return tf.tensorScatterUpdate(logits, tf.tensor2d(places, undefined, 'int32'), values) as tf.Tensor2D;
 }
 
 /** Each class's rows over that class's references. */
