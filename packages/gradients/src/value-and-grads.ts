@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { freeAsUsed } from './early-free';
 
 /** The value of a function of parameters, and its gradient with respect to each. */
 export interface ValueAndGrads {
@@ -27,6 +28,7 @@ export function valueAndGrads(f: (params: tf.NamedTensorMap) => tf.Scalar, param
         const got = result instanceof tf.Tensor ? `a tensor of shape [${result.shape}]` : typeof result;
         throw new Error(`valueAndGrads: f returned ${got}, expected a scalar tensor`);
       }
+      freeAsUsed();
       return result;
     }, tensors);
     return {

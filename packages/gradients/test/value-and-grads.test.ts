@@ -57,4 +57,60 @@ onEveryBackend(() => {
     ];
     for (const fail of failures) await expectNoLeak(() => void expect(fail).toThrow());
   });
+
+  it('frees as it goes back: a longer function holds no more when its beginning is reached', () => {
+    let tensors = 0;
+    const beginning = tf.customGrad((x) => ({
+      value: tf.clone(x as tf.Tensor),
+      gradFunc: (dy) => {
+        tensors = tf.memory().numTensors;
+        return tf.clone(dy);
+      },
+    }));
+    const held = (length: number) => {
+      const before = tf.memory().numTensors;
+      const results = valueAndGrads(
+        ({ x }) => {
+          let y = beginning(x!);
+          for (let i = 0; i < length; i++) y = tf.sigmoid(tf.square(y));
+          return sum(y);
+        },
+        { x: tensor('x', [4]) },
+      );
+      tf.dispose([results.value, results.grads]);
+      return tensors - before;
+    };
+    expect(held(40)).toBe(held(4));
+  });
+
+  it.each([
+    ['the very tensor that it got', (dy: tf.Tensor) => [dy, dy]],
+    [
+      'one tensor to two inputs',
+      (dy: tf.Tensor) => {
+        const shared = tf.mul(dy, 1);
+        return [shared, shared];
+      },
+    ],
+  ])('lets a custom gradient pass on %s', (_, gradFunc) => {
+    const both = tf.customGrad((a, b) => ({ value: tf.add(a as tf.Tensor, b as tf.Tensor), gradFunc }));
+    const { grads } = valueAndGrads(({ a, b }) => sum(tf.square(both(tf.mul(a!, 2), tf.mul(b!, 3)))), {
+      a: tf.scalar(1),
+      b: tf.scalar(1),
+    });
+    expectClose(
+      [grads.a!, grads.b!].map((grad) => grad.dataSync()[0]!),
+      [20, 30],
+      0,
+    );
+  });
+
+  it('can itself be differentiated', () => {
+    const steepness = (x: tf.Tensor) => {
+      const { grads } = valueAndGrads(({ x }) => sum(tf.pow(x!, 3)), { x });
+      return tf.sum(tf.square(grads.x!));
+    };
+    // d/dx Σ (3x²)² = 36x³
+    expectClose(tf.grad(steepness)(tf.tensor1d([1, 2])), [36, 288], 1e-5);
+  });
 });
