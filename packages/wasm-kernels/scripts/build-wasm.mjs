@@ -21,6 +21,10 @@ const flags = [
   '-nostdlib',
   '-fno-math-errno',
   '-ffp-contract=off',
+  // The kernels are vectorised by hand; what clang adds on top is size.
+  '-fno-vectorize',
+  '-fno-slp-vectorize',
+  '-fno-unroll-loops',
   '-fvisibility=hidden',
   '-Wall',
   '-Wextra',

@@ -1,7 +1,12 @@
 import { registerKernels } from './kernel';
 import { batchMatMul } from './kernels/batch-mat-mul';
 import { convolutions } from './kernels/convolution';
+import { elementwise } from './kernels/elementwise';
 import { fusedKernels } from './kernels/fused';
+import { identity } from './kernels/identity';
+import { movement } from './kernels/movement';
+import { pooling } from './kernels/pooling';
+import { reductions } from './kernels/reduction';
 import { loadModule } from './module';
 
 /**
@@ -14,5 +19,14 @@ import { loadModule } from './module';
  */
 export async function registerWasmKernels(): Promise<void> {
   await loadModule();
-  registerKernels([batchMatMul, ...convolutions, ...fusedKernels]);
+  registerKernels([
+    batchMatMul,
+    identity,
+    ...convolutions,
+    ...elementwise,
+    ...movement,
+    ...reductions,
+    ...pooling,
+    ...fusedKernels,
+  ]);
 }

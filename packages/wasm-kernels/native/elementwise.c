@@ -1,0 +1,105 @@
+// Element-wise kernels over broadcast operands. A call covers up to four axes of the result, outermost first, with each
+// operand's strides in elements; on the innermost axis a stride is 0 (broadcast) or 1.
+#include "common.h"
+#include "exp.h"
+
+INLINE float first_lane(f32x4 v) { return wasm_f32x4_extract_lane(v, 0); }
+INLINE f32x4 load_or_splat(const float *p, int i, int stride) { return stride ? load4(p + i) : splat_load4(p); }
+
+#define BINARY(name, operation)                                                                                      \
+  INLINE void name##_row(const float *a, int a3, const float *b, int b3, float *y, int n) {                          \
+    int i = 0;                                                                                                       \
+    for (; i + 16 <= n; i += 16) {                                                                                   \
+      f32x4 r0 = operation(load_or_splat(a, i, a3), load_or_splat(b, i, b3));                                        \
+      f32x4 r1 = operation(load_or_splat(a, i + 4, a3), load_or_splat(b, i + 4, b3));                                \
+      f32x4 r2 = operation(load_or_splat(a, i + 8, a3), load_or_splat(b, i + 8, b3));                                \
+      f32x4 r3 = operation(load_or_splat(a, i + 12, a3), load_or_splat(b, i + 12, b3));                              \
+      store4(y + i, r0), store4(y + i + 4, r1), store4(y + i + 8, r2), store4(y + i + 12, r3);                       \
+    }                                                                                                                \
+    for (; i + 4 <= n; i += 4) store4(y + i, operation(load_or_splat(a, i, a3), load_or_splat(b, i, b3)));           \
+    for (; i < n; i++) y[i] = first_lane(operation(splat4(a[i * a3]), splat4(b[i * b3])));                           \
+  }                                                                                                                  \
+  void EXPORT(name)(const float *a, const float *b, float *y, int n0, int n1, int n2, int n3, int a0, int a1, int a2, \
+                    int a3, int b0, int b1, int b2, int b3) {                                                        \
+    for (int i = 0; i < n0; i++)                                                                                     \
+      for (int j = 0; j < n1; j++)                                                                                   \
+        for (int k = 0; k < n2; k++, y += n3) {                                                                      \
+          const float *u = a + i * a0 + j * a1 + k * a2, *v = b + i * b0 + j * b1 + k * b2;                          \
+          if (a3 && b3)                                                                                              \
+            name##_row(u, 1, v, 1, y, n3);                                                                           \
+          else if (a3)                                                                                               \
+            name##_row(u, 1, v, 0, y, n3);                                                                           \
+          else                                                                                                       \
+            name##_row(u, 0, v, b3, y, n3);                                                                          \
+        }                                                                                                            \
+  }
+
+BINARY(add, wasm_f32x4_add)
+BINARY(subtract, wasm_f32x4_sub)
+BINARY(multiply, wasm_f32x4_mul)
+BINARY(divide, wasm_f32x4_div)
+BINARY(maximum, wasm_f32x4_max)
+BINARY(minimum, wasm_f32x4_min)
+
+/** Four lanes' masks as four bytes of 0 or 1. */
+INLINE v128_t mask_bytes(v128_t mask) {
+  v128_t words = wasm_i16x8_narrow_i32x4(mask, mask);
+  return wasm_v128_and(wasm_i8x16_narrow_i16x8(words, words), wasm_i8x16_splat(1));
+}
+
+#define COMPARISON(name, operation)                                                                                  \
+  void EXPORT(name)(const float *a, const float *b, uint8_t *y, int n0, int n1, int n2, int n3, int a0, int a1,      \
+                    int a2, int a3, int b0, int b1, int b2, int b3) {                                                \
+    for (int i = 0; i < n0; i++)                                                                                     \
+      for (int j = 0; j < n1; j++)                                                                                   \
+        for (int k = 0; k < n2; k++, y += n3) {                                                                      \
+          const float *u = a + i * a0 + j * a1 + k * a2, *v = b + i * b0 + j * b1 + k * b2;                          \
+          int l = 0;                                                                                                 \
+          for (; l + 4 <= n3; l += 4)                                                                                \
+            wasm_v128_store32_lane(                                                                                  \
+                y + l, mask_bytes(operation(load_or_splat(u, l, a3), load_or_splat(v, l, b3))), 0);                  \
+          for (; l < n3; l++)                                                                                        \
+            y[l] = wasm_i8x16_extract_lane(mask_bytes(operation(splat4(u[l * a3]), splat4(v[l * b3]))), 0);          \
+        }                                                                                                            \
+  }
+
+COMPARISON(greater, wasm_f32x4_gt)
+COMPARISON(greater_equal, wasm_f32x4_ge)
+COMPARISON(equal, wasm_f32x4_eq)
+COMPARISON(not_equal, wasm_f32x4_ne)
+
+/** y = condition ? t : e, all of n elements; condition is bytes. */
+void EXPORT(select)(const uint8_t *condition, const float *t, const float *e, float *y, int n) {
+  int i = 0;
+  for (; i + 4 <= n; i += 4) {
+    v128_t words = wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(condition + i));
+    v128_t mask = wasm_i32x4_ne(wasm_u32x4_extend_low_u16x8(words), wasm_i32x4_splat(0));
+    store4(y + i, wasm_v128_bitselect(load4(t + i), load4(e + i), mask));
+  }
+  for (; i < n; i++) y[i] = condition[i] ? t[i] : e[i];
+}
+
+#define UNARY(name, operation)                                                 \
+  void EXPORT(name)(const float *x, float *y, int n) {                         \
+    int i = 0;                                                                 \
+    for (; i + 4 <= n; i += 4) store4(y + i, operation(load4(x + i)));         \
+    for (; i < n; i++) y[i] = first_lane(operation(splat4(x[i])));             \
+  }
+
+/**
+ * exp(x) over float32's whole range. Near and beyond the ends of exp4's range, exp(x/2)² overflows to infinity and
+ * underflows to subnormal numbers and zero as it should.
+ */
+INLINE f32x4 exponential4(f32x4 x) {
+  f32x4 y = exp4(x);
+  v128_t far = wasm_f32x4_gt(wasm_f32x4_abs(x), splat4(87.0f));
+  if (!wasm_v128_any_true(far)) return y;
+  f32x4 half = exp4(wasm_f32x4_mul(x, splat4(0.5f)));
+  return wasm_v128_bitselect(wasm_f32x4_mul(half, half), y, far);
+}
+
+INLINE f32x4 reciprocal_root4(f32x4 x) { return wasm_f32x4_div(splat4(1), wasm_f32x4_sqrt(x)); }
+
+UNARY(exponential, exponential4)
+UNARY(square_root, wasm_f32x4_sqrt)
+UNARY(reciprocal_square_root, reciprocal_root4)
