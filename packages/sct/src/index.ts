@@ -1,1 +1,2 @@
-export {};
+export { type StableTargetEstimatorOptions, stableTargetEstimator } from './estimator';
+export { type SctRecipe, sctRecipes } from './recipes';

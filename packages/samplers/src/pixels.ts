@@ -1,0 +1,6 @@
+import type { Tensor4D } from '@tensorflow/tfjs-core';
+
+/** Bytes of images in [−1, 1], row-major, as an image file has them: clipped, rounded to the nearest of 256 levels. NaN becomes 0. */
+export function toPixels(images: Tensor4D): Uint8Array {
+  return Uint8Array.from(new Uint8ClampedArray(images.dataSync().map((value) => (value + 1) * 127.5)));
+}

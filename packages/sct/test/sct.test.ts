@@ -1,0 +1,77 @@
+import { consistencyLoss, consistencyTarget, oneSampleEstimator, pseudoHuber } from '@cm/ect';
+import { inverseGap, progressiveSchedule } from '@cm/schedules';
+import { referenceSet, stableTarget } from '@cm/stable-target';
+import { expectClose, expectNoLeak, onEveryBackend, unit } from '@cm/testing';
+import * as tf from '@tensorflow/tfjs-core';
+import { expect, it } from 'vitest';
+import { sctRecipes, stableTargetEstimator } from '../src';
+
+const tensor = (name: string, shape: number[]) => tf.tensor(unit(name, shape), shape) as tf.Tensor4D;
+const model = (x: tf.Tensor4D, t: tf.Tensor1D) => tf.div(x, tf.add(1, tf.reshape(t, [-1, 1, 1, 1]))) as tf.Tensor4D;
+
+onEveryBackend(() => {
+  it('SCT with one reference and ECT’s schedule is ECT, to the bit', () => {
+    for (const t of [0.01, 0.7, 30]) {
+      const batch = { images: tensor('x', [1, 2, 2, 1]), noise: tensor('e', [1, 2, 2, 1]), t: [t] };
+      const [ect, sct] = [oneSampleEstimator(), stableTargetEstimator({ references: 'batch' })].map((estimator) => {
+        const target = consistencyTarget({
+          teacher: model,
+          batch,
+          estimator,
+          schedule: progressiveSchedule({ q: 2, d: 100 }),
+          weighting: inverseGap(),
+          iteration: 250,
+        });
+        const loss = consistencyLoss(model, target, { metric: pseudoHuber({ c: 0.03 }) });
+        return [target.noisy, target.target, target.weights, loss].map((result) => Array.from(result.dataSync()));
+      });
+      expect(sct).toEqual(ect);
+    }
+  });
+
+  it('the estimate is the posterior mean over the references, own samples by their indices', () => {
+    const images = tensor('r', [10, 2, 2, 1]);
+    const references = referenceSet({ images, labels: [0, 1, 0, 1, 0, 1, 0, 1, 0, 1] });
+    const indices = [3, 8, -1];
+    const x0 = tf.concat(
+      [tf.gather(images, tf.tensor1d([3, 8], 'int32')), tensor('other', [1, 2, 2, 1])],
+      0,
+    ) as tf.Tensor4D;
+    const batch = { images: x0, noise: tensor('e', [3, 2, 2, 1]), t: [0.5, 1, 2], indices, labels: [1, 0, 1] };
+    const { denoised, stats } = stableTargetEstimator({ references })(batch, x0);
+    const expected = stableTarget({ references, x0, noise: batch.noise, t: batch.t, ownIndex: indices });
+    expectClose(denoised, expected.posteriorMean, 0);
+    expect(stats!.effectiveSampleSize).toBeCloseTo(tf.mean(expected.effectiveSampleSize).dataSync()[0]!, 5);
+    const ofClass = stableTargetEstimator({ references, classConditional: true })(batch, x0).denoised;
+    const same = stableTarget({
+      references,
+      x0,
+      noise: batch.noise,
+      t: batch.t,
+      ownIndex: indices,
+      labels: batch.labels,
+    });
+    expectClose(ofClass, same.posteriorMean, 0);
+    const { labels: _, ...unlabelled } = batch;
+    expect(() => stableTargetEstimator({ references, classConditional: true })(unlabelled, x0)).toThrow('no labels');
+  });
+
+  it('leaves no tensors but the estimate', async () => {
+    const batch = { images: tensor('x', [4, 2, 2, 1]), noise: tensor('e', [4, 2, 2, 1]), t: [1, 2, 3, 4] };
+    const estimator = stableTargetEstimator({ references: 'batch' });
+    await expectNoLeak(() => {
+      tf.dispose(estimator(batch, batch.images).denoised);
+    });
+  });
+});
+
+it('recipes go by their names, and shrink the gap at ECT’s overall rate from ECT’s start', () => {
+  for (const [name, recipe] of Object.entries(sctRecipes)) {
+    expect(recipe.name).toBe(name);
+    const imagenet = name.includes('imagenet');
+    const ect = progressiveSchedule({ q: imagenet ? 4 : 2, d: 25_000 });
+    for (const iteration of [0, 25_000, 75_000]) {
+      expect(progressiveSchedule(recipe.schedule)(3, iteration).gap).toBeCloseTo(ect(3, iteration).gap, 12);
+    }
+  }
+});
