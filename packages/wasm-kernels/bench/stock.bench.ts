@@ -92,6 +92,7 @@ const operations: Record<string, () => tf.Tensor | tf.Tensor[]> = {
     ]),
   gather: () => tf.gather(x, indices),
   unsortedSegmentSum: () => tf.unsortedSegmentSum(x, indices, 64),
+  scatterND: () => tf.scatterND(tf.reshape(indices, [64, 1]), x, [B, H, W, C]),
   stack: () => tf.stack([x, y]),
   reverse: () => tf.reverse(x, 2),
   avgPool: () => tf.avgPool(x, 2, 2, 'same'),

@@ -8,16 +8,18 @@ INLINE f32x4 load_or_splat(const float *p, int i, int stride) { return stride ? 
 
 #define BINARY(name, operation)                                                                                      \
   INLINE void name##_row(const float *a, int a3, const float *b, int b3, float *y, int n) {                          \
-    int i = 0;                                                                                                       \
-    for (; i + 16 <= n; i += 16) {                                                                                   \
-      f32x4 r0 = operation(load_or_splat(a, i, a3), load_or_splat(b, i, b3));                                        \
-      f32x4 r1 = operation(load_or_splat(a, i + 4, a3), load_or_splat(b, i + 4, b3));                                \
-      f32x4 r2 = operation(load_or_splat(a, i + 8, a3), load_or_splat(b, i + 8, b3));                                \
-      f32x4 r3 = operation(load_or_splat(a, i + 12, a3), load_or_splat(b, i + 12, b3));                              \
-      store4(y + i, r0), store4(y + i + 4, r1), store4(y + i + 8, r2), store4(y + i + 12, r3);                       \
+    const float *end = y + n;                                                                                        \
+    /* Moving pointers leave the offsets to the instructions, which saves V8 their computation. */                   \
+    for (; end - y >= 16; a += 16 * a3, b += 16 * b3, y += 16) {                                                     \
+      f32x4 r0 = operation(load_or_splat(a, 0, a3), load_or_splat(b, 0, b3));                                        \
+      f32x4 r1 = operation(load_or_splat(a, 4 * a3, a3), load_or_splat(b, 4 * b3, b3));                              \
+      f32x4 r2 = operation(load_or_splat(a, 8 * a3, a3), load_or_splat(b, 8 * b3, b3));                              \
+      f32x4 r3 = operation(load_or_splat(a, 12 * a3, a3), load_or_splat(b, 12 * b3, b3));                            \
+      store4(y, r0), store4(y + 4, r1), store4(y + 8, r2), store4(y + 12, r3);                                       \
     }                                                                                                                \
-    for (; i + 4 <= n; i += 4) store4(y + i, operation(load_or_splat(a, i, a3), load_or_splat(b, i, b3)));           \
-    for (; i < n; i++) y[i] = first_lane(operation(splat4(a[i * a3]), splat4(b[i * b3])));                           \
+    for (; end - y >= 4; a += 4 * a3, b += 4 * b3, y += 4)                                                           \
+      store4(y, operation(load_or_splat(a, 0, a3), load_or_splat(b, 0, b3)));                                        \
+    for (; y < end; a += a3, b += b3) *y++ = first_lane(operation(splat4(*a), splat4(*b)));                          \
   }                                                                                                                  \
   void EXPORT(name)(const float *a, const float *b, float *y, int n0, int n1, int n2, int n3, int a0, int a1, int a2, \
                     int a3, int b0, int b1, int b2, int b3) {                                                        \

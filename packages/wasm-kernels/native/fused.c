@@ -1,28 +1,9 @@
 // Element-wise operations of magnitude-preserving networks, each in one pass over memory.
 // Tensors are dense float32, channels last. "rows" counts pixels, "channels" the values of one. Outputs never overlap inputs.
 #include "common.h"
+#include "exp.h"
 
 #define SILU_GAIN (1.0f / 0.596f)
-
-// exp(x) to about 1e-7 relative, for x clamped to where the result is a normal number: 2^n·e^r with n the nearest whole
-// number to x/ln 2 and r = x - n·ln 2 in [-ln2/2, ln2/2], ln 2 in two parts so that n times the first is exact. Adding
-// 1.5·2^23 rounds to a whole number and leaves it in the low bits. The polynomial's coefficients are Cephes'; its terms
-// are paired, which shortens the chain of dependent operations.
-INLINE f32x4 exp4(f32x4 x) {
-  x = wasm_f32x4_pmin(wasm_f32x4_pmax(x, splat4(-87.0f)), splat4(88.0f));
-  const f32x4 magic = splat4(12582912.0f);
-  const f32x4 bits = multiply_add4(x, splat4(1.44269504088896341f), magic);
-  const f32x4 n = wasm_f32x4_sub(bits, magic);
-  f32x4 r = wasm_f32x4_sub(x, wasm_f32x4_mul(n, splat4(0.693359375f)));
-  r = multiply_add4(n, splat4(2.12194440e-4f), r);
-  const f32x4 square = wasm_f32x4_mul(r, r);
-  const f32x4 high = multiply_add4(r, splat4(1.9875691500e-4f), splat4(1.3981999507e-3f));
-  const f32x4 middle = multiply_add4(r, splat4(8.3334519073e-3f), splat4(4.1665795894e-2f));
-  const f32x4 low = multiply_add4(r, splat4(1.6666665459e-1f), splat4(5.0000001201e-1f));
-  const f32x4 p = multiply_add4(multiply_add4(high, square, middle), square, low);
-  const f32x4 power = wasm_f32x4_add(multiply_add4(p, square, r), splat4(1.0f));
-  return wasm_i32x4_add(power, wasm_i32x4_shl(bits, 23));
-}
 
 // x/(1 + exp(-x))/0.596
 INLINE f32x4 mp_silu4(f32x4 x) {
@@ -145,22 +126,25 @@ void EXPORT(modulated_mp_silu_grad)(const float* x, const float* scale, const fl
 
 #define SQUARE(load, i) wasm_f32x4_mul(load(x + (i)), load(x + (i)))
 
-// y = x / (epsilon + |x| / sqrt(channels)) for each pixel.
-void EXPORT(pixel_norm)(const float* x, float* y, int rows, int channels, float epsilon) {
+// y = scale x / (epsilon + |x| / sqrt(channels)) for each pixel.
+void EXPORT(pixel_norm)(const float* x, float* y, int rows, int channels, float epsilon, float scale) {
   const float inverse_root = 1.0f / __builtin_sqrtf((float)channels);
   for (int r = 0; r < rows; r++, x += channels, y += channels) {
     float squared;
     SUM(channels, squared, SQUARE)
-    const f32x4 factor = splat4(1.0f / (epsilon + __builtin_sqrtf(squared) * inverse_root));
+    const f32x4 factor = splat4(scale / (epsilon + __builtin_sqrtf(squared) * inverse_root));
 #define VALUE(load, i) wasm_f32x4_mul(load(x + (i)), factor)
     MAP(channels, y, VALUE)
 #undef VALUE
   }
 }
 
-// With m = epsilon + |x|/sqrt(C): dx = dy/m - x (dy·x) / (m² |x| sqrt(C)); the second term is 0 at x = 0.
-void EXPORT(pixel_norm_grad)(const float* x, const float* dy, float* dx, int rows, int channels, float epsilon) {
+// With m = epsilon + |x|/sqrt(C): dx = scale (dy/m - x (dy·x) / (m² |x| sqrt(C))); the second term is 0 at x = 0. Returns the sum of
+// x·dy/m: the derivative by scale.
+float EXPORT(pixel_norm_grad)(const float* x, const float* dy, float* dx, int rows, int channels, float epsilon,
+                              float scale) {
   const float inverse_root = 1.0f / __builtin_sqrtf((float)channels);
+  float total = 0;
   for (int r = 0; r < rows; r++, x += channels, dy += channels, dx += channels) {
     float squared, dot;
     SUM(channels, squared, SQUARE)
@@ -169,12 +153,14 @@ void EXPORT(pixel_norm_grad)(const float* x, const float* dy, float* dx, int row
 #undef PRODUCT
     const float norm = __builtin_sqrtf(squared);
     const float m = epsilon + norm * inverse_root;
-    const f32x4 a = splat4(1.0f / m);
-    const f32x4 b = splat4(norm > 0 ? dot * inverse_root / (m * m * norm) : 0);
+    total += dot / m;
+    const f32x4 a = splat4(scale / m);
+    const f32x4 b = splat4(norm > 0 ? scale * dot * inverse_root / (m * m * norm) : 0);
 #define VALUE(load, i) wasm_f32x4_sub(wasm_f32x4_mul(load(dy + (i)), a), wasm_f32x4_mul(load(x + (i)), b))
     MAP(channels, dx, VALUE)
 #undef VALUE
   }
+  return total;
 }
 
 // y = alpha a + beta b, clipped to [-clip, clip].

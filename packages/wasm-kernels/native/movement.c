@@ -31,6 +31,32 @@ void EXPORT(copy)(const uint32_t *x, uint32_t *y, int n0, int n1, int n2, int n3
       }
 }
 
+/** y[b][c][r] = x[b][r][c] */
+void EXPORT(transpose)(const uint32_t *x, uint32_t *y, int batch, int rows, int columns) {
+  for (int b = 0; b < batch; b++, x += rows * columns, y += rows * columns) {
+    int r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      const uint32_t *from = x + r * columns;
+      uint32_t *to = y + r;
+      int c = 0;
+      for (; c + 4 <= columns; c += 4, from += 4, to += 4 * rows) {
+        v128_t r0 = wasm_v128_load(from), r1 = wasm_v128_load(from + columns);
+        v128_t r2 = wasm_v128_load(from + 2 * columns), r3 = wasm_v128_load(from + 3 * columns);
+        v128_t t0 = wasm_i32x4_shuffle(r0, r1, 0, 4, 1, 5), t1 = wasm_i32x4_shuffle(r2, r3, 0, 4, 1, 5);
+        v128_t t2 = wasm_i32x4_shuffle(r0, r1, 2, 6, 3, 7), t3 = wasm_i32x4_shuffle(r2, r3, 2, 6, 3, 7);
+        wasm_v128_store(to, wasm_i64x2_shuffle(t0, t1, 0, 2));
+        wasm_v128_store(to + rows, wasm_i64x2_shuffle(t0, t1, 1, 3));
+        wasm_v128_store(to + 2 * rows, wasm_i64x2_shuffle(t2, t3, 0, 2));
+        wasm_v128_store(to + 3 * rows, wasm_i64x2_shuffle(t2, t3, 1, 3));
+      }
+      for (; c < columns; c++, from++, to += rows)
+        for (int i = 0; i < 4; i++) to[i] = from[i * columns];
+    }
+    for (; r < rows; r++)
+      for (int c = 0; c < columns; c++) y[c * rows + r] = x[r * columns + c];
+  }
+}
+
 /** y[b][o][i] = x[b][o][indices[b][i]], rows of `slice` elements, `extent` rows on x's indexed axis. */
 void EXPORT(gather_rows)(const uint32_t *x, const int *indices, uint32_t *y, int batch, int outer, int extent, int count,
                          int slice) {

@@ -7,6 +7,7 @@ import { identity } from './kernels/identity';
 import { movement } from './kernels/movement';
 import { pooling } from './kernels/pooling';
 import { reductions } from './kernels/reduction';
+import { training } from './kernels/training';
 import { loadModule } from './module';
 
 /**
@@ -28,5 +29,6 @@ export async function registerWasmKernels(): Promise<void> {
     ...reductions,
     ...pooling,
     ...fusedKernels,
+    ...training,
   ]);
 }

@@ -94,6 +94,52 @@ it.each([[[0]], [[1]], [[2]], [[0, 2]], [[0, 1, 2]], [[-1]]])('reverse over axes
   expectSameAsOnCpu(() => tf.reverse(tensor('x', [3, 4, 5]), axes), 0),
 );
 
+const permutations = (rank: number): number[][] =>
+  rank === 0
+    ? [[]]
+    : permutations(rank - 1).flatMap((rest) =>
+        Array.from({ length: rank }, (_, at) => [...rest.slice(0, at), rank - 1, ...rest.slice(at)]),
+      );
+
+it.each([[[5]], [[6, 9]], [[4, 8]], [[3, 5, 7]], [[2, 5, 3, 8]], [[3, 1, 4, 6]], [[2, 3, 2, 3, 4]]])(
+  'transpose of [%j] by every permutation',
+  async (shape) => {
+    const x = tensor('x', shape);
+    for (const permutation of permutations(shape.length)) {
+      await expectSameAsOnCpu(() => tf.transpose(x, permutation), 0);
+    }
+  },
+);
+
+it('pad', async () => {
+  await expectSameAsOnCpu(
+    () =>
+      tf.pad(
+        tensor('x', [2, 3, 4]),
+        [
+          [1, 0],
+          [0, 2],
+          [3, 1],
+        ],
+        0.25,
+      ),
+    0,
+  );
+  await expectSameAsOnCpu(() => tf.pad(tensor('x', [3]), [[0, 0]]), 0);
+  await expectSameAsOnCpu(
+    () =>
+      tf.pad(
+        tf.zeros([0, 2]),
+        [
+          [1, 1],
+          [0, 1],
+        ],
+        3,
+      ),
+    0,
+  );
+});
+
 describe('gather', () => {
   const indices = (shape: number[], extent: number) =>
     tf.tensor(

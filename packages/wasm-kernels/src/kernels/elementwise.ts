@@ -9,16 +9,23 @@ const isFloat = (...tensors: tf.TensorInfo[]): boolean => tensors.every(({ dtype
 function binary(name: string, native: NativeName, options: { dtype?: 'bool'; swapped?: boolean } = {}): WasmKernel {
   return defineKernel<'a' | 'b'>(name, ({ inputs: { a, b }, module, stock }) => {
     if (!isFloat(a, b)) return stock();
+    const [first, second] = options.swapped ? [b, a] : [a, b];
+    const operation = module.native[native];
+    if (tf.util.arraysEqual(a.shape, b.shape)) {
+      const y = module.output(a.shape, options.dtype ?? 'float32');
+      const size = tf.util.sizeFromShape(a.shape);
+      operation(module.offset(first), module.offset(second), module.offset(y), 1, 1, 1, size, 0, 0, 0, 1, 0, 0, 0, 1);
+      return y;
+    }
     const shape = tf.backend_util.assertAndGetBroadcastShape(a.shape, b.shape);
     const y = module.output(shape, options.dtype ?? 'float32');
-    const [first, second] = options.swapped ? [b, a] : [a, b];
     const [firstAt, secondAt, yAt] = [module.offset(first), module.offset(second), module.offset(y)];
     const bytes = tf.util.bytesPerElement(y.dtype);
     let done = 0;
     forFourAxes(
       { shape, strides: [broadcastStrides(first.shape, shape), broadcastStrides(second.shape, shape)] },
       (extents, [firstStrides, secondStrides], [firstFrom, secondFrom]) => {
-        module.native[native](
+        operation(
           firstAt + 4 * firstFrom!,
           secondAt + 4 * secondFrom!,
           yAt + bytes * done,

@@ -77,7 +77,7 @@ const pixelNorm = defineKernel<'x', { epsilon: number }>(
   ({ inputs, inputs: { x }, attrs: { epsilon }, module }) => {
     float32('PixelNorm', inputs);
     const y = like(module, x);
-    module.native.pixel_norm(module.offset(x), module.offset(y), rowsOf(x), channelsOf(x), epsilon);
+    module.native.pixel_norm(module.offset(x), module.offset(y), rowsOf(x), channelsOf(x), epsilon, 1);
     return y;
   },
 );
@@ -89,7 +89,7 @@ const pixelNormGrad = defineKernel<'x' | 'dy', { epsilon: number }>(
     sameShape('PixelNormGrad', 'dy', dy.shape, x.shape);
     const dx = like(module, x);
     const at = [x, dy, dx].map((tensor) => module.offset(tensor));
-    module.native.pixel_norm_grad(...at, rowsOf(x), channelsOf(x), epsilon);
+    module.native.pixel_norm_grad(...at, rowsOf(x), channelsOf(x), epsilon, 1);
     return dx;
   },
 );

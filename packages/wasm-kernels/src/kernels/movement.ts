@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { defineKernel, type WasmKernel } from '../kernel';
 import type { KernelModule } from '../module';
-import { forFourAxes, rowMajor } from '../strides';
+import { collapse, forFourAxes, rowMajor } from '../strides';
 
 type Tensor = tf.TensorInfo;
 
@@ -96,6 +96,41 @@ const reverse = defineKernel<'x', tf.ReverseAttrs>(tf.Reverse, ({ inputs: { x },
   return y;
 });
 
+const transpose = defineKernel<'x', tf.TransposeAttrs>(
+  tf.Transpose,
+  ({ inputs: { x }, attrs: { perm }, module, stock }) => {
+    if (!isFourBytes(x)) return stock();
+    const own = rowMajor(x.shape);
+    const shape = perm.map((axis) => x.shape[axis]!);
+    const strides = perm.map((axis) => own[axis]!);
+    const walk = collapse({ shape, strides: [strides] });
+    // Nothing moves: tfjs shares the values.
+    if (walk.shape.length <= 1) return stock();
+    const y = module.output(shape, x.dtype);
+    const [columns, rows] = walk.shape.slice(-2) as [number, number];
+    const [column, row] = walk.strides[0]!.slice(-2);
+    if (walk.shape.length <= 3 && column === 1 && row === columns) {
+      const batch = tf.util.sizeFromShape(walk.shape.slice(0, -2));
+      module.native.transpose(module.offset(x), module.offset(y), batch, rows, columns);
+    } else {
+      copyBox(module, shape, { tensor: x, offset: 0, strides }, { tensor: y, offset: 0, strides: rowMajor(shape) });
+    }
+    return y;
+  },
+);
+
+const pad = defineKernel<'x', tf.PadV2Attrs>(tf.PadV2, ({ inputs: { x }, attrs, module, stock }) => {
+  if (!isFourBytes(x)) return stock();
+  const { paddings, constantValue } = attrs;
+  const shape = x.shape.map((extent, axis) => extent + paddings[axis]![0] + paddings[axis]![1]);
+  const y = module.output(shape, x.dtype);
+  module.backend.typedArrayFromHeap(y).fill(constantValue);
+  const strides = rowMajor(shape);
+  const offset = strides.reduce((sum, stride, axis) => sum + stride * paddings[axis]![0], 0);
+  copyBox(module, x.shape, { tensor: x, offset: 0, strides: rowMajor(x.shape) }, { tensor: y, offset, strides });
+  return y;
+});
+
 const gather = defineKernel<'x' | 'indices', tf.GatherV2Attrs>(
   tf.GatherV2,
   ({ inputs: { x, indices }, attrs, module, stock }) => {
@@ -153,4 +188,4 @@ const segmentSum = defineKernel<'x' | 'segmentIds', tf.UnsortedSegmentSumAttrs>(
 );
 
 /** Cutting, joining, repeating and picking rows, which tfjs's backend does in JavaScript or a value at a time. */
-export const movement: WasmKernel[] = [slice, split, concat, tile, reverse, gather, segmentSum];
+export const movement: WasmKernel[] = [slice, split, concat, pad, tile, reverse, transpose, gather, segmentSum];

@@ -76,6 +76,8 @@ const sum = (native: Native, from: number, to: number, extents: readonly [number
 /** Sums, means and maxima over any axes. */
 export const reductions: WasmKernel[] = [
   reduction(tf.Sum, (native, from, to, extents) => sum(native, from, to, extents, 1)),
-  reduction(tf.Mean, (native, from, to, extents, count) => sum(native, from, to, extents, count === undefined ? 1 : 1 / count)),
+  reduction(tf.Mean, (native, from, to, extents, count) =>
+    sum(native, from, to, extents, count === undefined ? 1 : 1 / count),
+  ),
   reduction(tf.Max, (native, from, to, extents) => native.max_middle(from, to, ...extents)),
 ];
