@@ -1,7 +1,6 @@
 import { toTensors } from '@cm/checkpoints';
 import { readSafetensorsFile } from '@cm/checkpoints/node';
-import { edm2Denoiser, fromCheckpoint, initEdm2, normalizeWeights } from '@cm/edm2-unet';
-import { key } from '@cm/random';
+import { edm2Denoiser, fromCheckpoint, normalizeWeights } from '@cm/edm2-unet';
 import * as tf from '@tensorflow/tfjs-core';
 import { network } from './settings';
 
@@ -19,9 +18,4 @@ export async function loadDiffusionModel(path: string) {
   const { weights } = normalizeWeights(network, params);
   tf.dispose(params);
   return { model: edm2Denoiser(network, weights), weights };
-}
-
-/** How many numbers the network learns. */
-export function parameterCount(): number {
-  return tf.tidy(() => Object.values(initEdm2(network, key(0))).reduce((sum, { size }) => sum + size, 0));
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '@cm/checkpoints/node';
-import { parameterCount } from './network';
+import { edm2ParameterCount } from '@cm/edm2-unet';
 import type { Options } from './options';
 import { network } from './settings';
 import type { BaselineResult, Summary, TuningResult } from './summary';
@@ -19,6 +19,6 @@ export async function readSummary({ out, methods, steps, batchSize, samples, see
   return {
     ...(await read<BaselineResult>('baseline')),
     runs: await Promise.all(methods.map((method) => read<TuningResult>(method))),
-    settings: { parameters: parameterCount(), resolution: network.resolution, steps, batchSize, samples, seed },
+    settings: { parameters: edm2ParameterCount(network), resolution: network.resolution, steps, batchSize, samples, seed },
   };
 }

@@ -3,7 +3,8 @@ import { key, normal } from '@cm/random';
 import { useWasm } from '@cm/testing/wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { network as config } from '../../../examples/quickstart/src/settings';
-import { edm2Denoiser, edm2Flops, edm2ParameterCount, initEdm2, normalizeWeights } from '../src';
+import { adam, cleanGradients, updateEma } from '../../optimizers/src';
+import { forceWeightNorm, edm2Denoiser, edm2Flops, edm2ParameterCount, initEdm2, normalizeWeights } from '../src';
 
 await useWasm();
 const batch = 64;
@@ -29,9 +30,15 @@ function step(): void {
     ),
   );
   const pulled = mark('pullback', () => pullback(grads));
+  const opt = mark('adam', () => optimizer.update(params, pulled, state, { learningRate: 1e-3 }));
+  const em = mark('ema', () => updateEma(params, opt.params, 0.9));
+  const fw = mark('force', () => forceWeightNorm(config, params));
+  tf.dispose([opt.params, opt.state.m, opt.state.v, em, fw]);
   mark('sync', () => value.dataSync());
   mark('dispose', () => tf.dispose([weights, value, grads, pulled]));
 }
+const optimizer = adam();
+const state = optimizer.init(params);
 step();
 step();
 for (const k in marks) delete marks[k];

@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 export function fused(
   name: string,
   inputs: tf.NamedTensorMap,
-  attributes: Readonly<Record<string, number>> = {},
+  attributes: Readonly<Record<string, number | string>> = {},
 ): tf.Tensor[] | undefined {
   if (!tf.getKernel(name, tf.getBackend())) return undefined;
   const output = tf.engine().runKernel(name, inputs, attributes);

@@ -50,7 +50,7 @@ function embed(config: Edm2Config, weights: tf.NamedTensorMap, noise: tf.Tensor1
   return mpSilu(embedding);
 }
 
-const linear = (weights: tf.NamedTensorMap, name: string, x: tf.Tensor2D) =>
+const linear = (weights: tf.NamedTensorMap, name: string, x: tf.Tensor2D): tf.Tensor2D =>
   tf.matMul(x, weights[`${name}.weight`] as tf.Tensor2D, false, true);
 
 /** One residual block: resampling, residual branch modulated by the embedding, attention where it has one. */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Edm2Config } from './config';
+import { fused } from './fused';
 import { checkParameters, type ParameterSpec } from './parameters';
 
 const EPSILON = 1e-4;
@@ -8,10 +9,10 @@ const EPSILON = 1e-4;
 const fanAxes = ({ shape }: ParameterSpec) => (shape.length === 4 ? [0, 1, 2] : [1]);
 const fanIn = ({ shape }: ParameterSpec) => (shape.length === 4 ? shape[0]! * shape[1]! * shape[2]! : shape[1]!);
 
-/** |w| of each output and m = ε + |w|/√n, n the fan-in. */
-function magnitude(spec: ParameterSpec, w: tf.Tensor) {
+/** |w| of each output, and |w| + ε√n, n the fan-in: w divided by the latter has length 1, up to ε. */
+function lengths(spec: ParameterSpec, w: tf.Tensor) {
   const norm = tf.sqrt(tf.sum(tf.square(w), fanAxes(spec), true));
-  return { norm, m: tf.add(tf.mul(norm, 1 / Math.sqrt(fanIn(spec))), EPSILON) };
+  return { norm, length: tf.add(norm, EPSILON * Math.sqrt(fanIn(spec))) };
 }
 
 /**
@@ -27,9 +28,14 @@ export function forceWeightNorm(config: Edm2Config, params: tf.NamedTensorMap): 
   const normalised: tf.NamedTensorMap = {};
   for (const spec of checkParameters('forceWeightNorm', config, params)) {
     const w = params[spec.name]!;
-    normalised[spec.name] = spec.kind === 'weight' ? tf.tidy(() => tf.div(w, magnitude(spec, w).m)) : tf.clone(w);
+    normalised[spec.name] = spec.kind === 'weight' ? tf.tidy(() => unitMagnitude(spec, w)) : tf.clone(w);
   }
   return normalised;
+}
+
+function unitMagnitude(spec: ParameterSpec, w: tf.Tensor): tf.Tensor {
+  const root = Math.sqrt(fanIn(spec));
+  return tf.div(w, tf.mul(lengths(spec, w).length, 1 / root));
 }
 
 /** Weights as the network's operations take them, and the way back for gradients. */
@@ -56,9 +62,9 @@ export function normalizeWeights(config: Edm2Config, params: tf.NamedTensorMap):
     if (spec.kind === 'gain') continue;
     weights[spec.name] = tf.tidy(() => {
       const w = params[spec.name]!;
-      return spec.kind === 'weight'
-        ? reorder(spec, tf.mul(tf.div(w, magnitude(spec, w).m), scaleOf(spec, params)), 'use')
-        : tf.clone(w);
+      if (spec.kind !== 'weight') return tf.clone(w);
+      const unit = tf.div(w, lengths(spec, w).length);
+      return reorder(spec, spec.gain ? tf.mul(unit, params[spec.gain]!) : unit, 'use');
     });
   }
   return {
@@ -85,26 +91,20 @@ export function normalizeWeights(config: Edm2Config, params: tf.NamedTensorMap):
   };
 }
 
-/** 1/√n, times the learned gain of the layers that have one. */
-function scaleOf(spec: ParameterSpec, params: tf.NamedTensorMap): tf.Scalar | number {
-  const scale = 1 / Math.sqrt(fanIn(spec));
-  return spec.kind === 'weight' && spec.gain ? tf.mul(params[spec.gain] as tf.Scalar, scale) : scale;
-}
-
+/** Of y = gain·w/(|w| + ε√n): dw = gain·(dy − w·(w·dy)/(|w|·length))/length, dgain = Σ w·dy/length. */
 function layerPullback(
   spec: ParameterSpec & { kind: 'weight' },
   w: tf.Tensor,
   dy: tf.Tensor,
   params: tf.NamedTensorMap,
 ) {
-  const { norm, m } = magnitude(spec, w);
-  const unit = tf.div(w, m);
-  const root = Math.sqrt(fanIn(spec));
-  const inner = tf.sum(tf.mul(unit, dy), fanAxes(spec), true);
-  // d(w/m) = dw/m − (w/m)·(w·dw)/(m·|w|·√n); zero weights have no direction to lose.
-  const along = tf.div(inner, tf.mul(tf.maximum(norm, 1e-30), root));
-  const dw = tf.mul(tf.sub(tf.div(dy, m), tf.mul(unit, along)), scaleOf(spec, params));
-  return { dw, dgain: spec.gain ? (tf.mul(tf.sum(inner), 1 / root) as tf.Scalar) : undefined };
+  const { norm, length } = lengths(spec, w);
+  const inner = tf.sum(tf.mul(w, dy), fanAxes(spec), true);
+  // Zero weights have no direction to lose.
+  const along = tf.div(inner, tf.mul(tf.maximum(norm, 1e-30), length));
+  const dw = tf.div(tf.sub(dy, tf.mul(w, along)), length);
+  if (!spec.gain) return { dw };
+  return { dw: tf.mul(dw, params[spec.gain]!), dgain: tf.sum(tf.div(inner, length)) };
 }
 
 /**
