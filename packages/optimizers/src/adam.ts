@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { fused } from './fused';
 import { mapTensors, sameTensors } from './maps';
 
 /** What an optimizer remembers between steps: step count and running moments of the gradient, by parameter name. */
@@ -107,14 +108,28 @@ function momentOptimizer(
       sameTensors(where, 'grads', grads, params);
       sameTensors(where, 'state', state.m, params);
       const step = state.step + 1;
-      const { adaptive, factor, epsilon: offset, keep } = stepOf({ beta1, beta2, epsilon }, step, learningRate);
-      const m = mapTensors(grads, (g, name) => tf.add(tf.mul(state.m[name]!, beta1), tf.mul(g, 1 - beta1)));
-      const v = mapTensors(grads, (g, name) => tf.add(tf.mul(state.v[name]!, beta2), tf.mul(tf.square(g), 1 - beta2)));
-      const moved = mapTensors(params, (p, name) => {
-        const direction = adaptive ? tf.div(m[name]!, tf.add(tf.sqrt(v[name]!), offset)) : m[name]!;
-        return tf.sub(keep === 1 ? p : tf.mul(p, keep), tf.mul(direction, factor));
-      });
+      const constants = { beta1, beta2, ...stepOf({ beta1, beta2, epsilon }, step, learningRate) };
+      const moved: tf.NamedTensorMap = {};
+      const [m, v]: [tf.NamedTensorMap, tf.NamedTensorMap] = [{}, {}];
+      for (const [name, p] of Object.entries(params)) {
+        const tensors = { p, g: grads[name]!, m: state.m[name]!, v: state.v[name]! };
+        const updated = fused('AdamUpdate', tensors, constants) ?? composed(tensors, constants);
+        [moved[name], m[name], v[name]] = updated as [tf.Tensor, tf.Tensor, tf.Tensor];
+      }
       return { params: moved, state: { step, m, v } };
     },
   };
+}
+
+/** One tensor's update, of tfjs operations: what the fused kernel does in one pass. */
+function composed(
+  { p, g, m, v }: Record<'p' | 'g' | 'm' | 'v', tf.Tensor>,
+  { beta1, beta2, adaptive, factor, epsilon, keep }: Step & { readonly beta1: number; readonly beta2: number },
+): tf.Tensor[] {
+  return tf.tidy(() => {
+    const mean = tf.add(tf.mul(m, beta1), tf.mul(g, 1 - beta1));
+    const square = tf.add(tf.mul(v, beta2), tf.mul(tf.square(g), 1 - beta2));
+    const direction = adaptive ? tf.div(mean, tf.add(tf.sqrt(square), epsilon)) : mean;
+    return [tf.sub(keep === 1 ? p : tf.mul(p, keep), tf.mul(direction, factor)), mean, square];
+  });
 }

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { fused } from './fused';
 import { mapTensors, sameTensors } from './maps';
 
 /**
@@ -59,7 +60,11 @@ export function powerFunctionExponent(sigmaRel: number): number {
 export function updateEma(ema: tf.NamedTensorMap, params: tf.NamedTensorMap, beta: number): tf.NamedTensorMap {
   if (!(beta >= 0 && beta <= 1)) throw new Error(`updateEma: beta is ${beta}, expected from 0 to 1`);
   sameTensors('updateEma', 'ema', ema, params);
-  return mapTensors(ema, (average, name) => tf.add(tf.mul(average, beta), tf.mul(params[name]!, 1 - beta)));
+  return mapTensors(ema, (a, name) => {
+    const b = params[name]!;
+    const combined = fused('LinearCombination', { a, b }, { alpha: beta, beta: 1 - beta });
+    return combined?.[0] ?? tf.add(tf.mul(a, beta), tf.mul(b, 1 - beta));
+  });
 }
 
 /** One average over training: its time, and the relative width σ_rel of its profile. */
