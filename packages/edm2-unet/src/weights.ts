@@ -15,8 +15,27 @@ function lengths(spec: ParameterSpec, w: tf.Tensor) {
   return { norm, length: tf.add(norm, EPSILON * Math.sqrt(fanIn(spec))) };
 }
 
+/** What the fused kernels of a layer are told. Theirs is scale·w/(ε + |w|/√n). */
+const attributesOf = (spec: ParameterSpec, scale: number) => ({
+  outputs: spec.shape.length === 4 ? 'last' : 'first',
+  epsilon: EPSILON,
+  scale,
+});
+
+/** w/(|w| + ε√n) for each output: length 1. */
+function unitLength(spec: ParameterSpec, w: tf.Tensor): tf.Tensor {
+  const scaled = fused('UnitMagnitude', { w }, attributesOf(spec, 1 / Math.sqrt(fanIn(spec))));
+  return scaled?.[0] ?? tf.div(w, lengths(spec, w).length);
+}
+
+/** w/(ε + |w|/√n) for each output: unit magnitude. */
+function unitMagnitude(spec: ParameterSpec, w: tf.Tensor): tf.Tensor {
+  const scaled = fused('UnitMagnitude', { w }, attributesOf(spec, 1));
+  return scaled?.[0] ?? tf.div(w, tf.mul(lengths(spec, w).length, 1 / Math.sqrt(fanIn(spec))));
+}
+
 /**
- * EDM2's forced weight normalisation (section 2.3, Eq. 47): every output's weights are set to unit magnitude, w/(ε + |w|/√n).
+ * EDM2's forced weight normalisation (Eq. 66): every output's weights are set to unit magnitude, w/(ε + |w|/√n).
  *
  * A trainer applies it to the parameters once per step before the forward pass: to the parameters that are trained, never to an
  * EMA copy. Gains, frequencies and phases stay as they are.
@@ -33,11 +52,6 @@ export function forceWeightNorm(config: Edm2Config, params: tf.NamedTensorMap): 
   return normalised;
 }
 
-function unitMagnitude(spec: ParameterSpec, w: tf.Tensor): tf.Tensor {
-  const root = Math.sqrt(fanIn(spec));
-  return tf.div(w, tf.mul(lengths(spec, w).length, 1 / root));
-}
-
 /** Weights as the network's operations take them, and the way back for gradients. */
 export interface PreparedWeights {
   /** By parameter name: weights normalised, scaled and with their gains; frequencies and phases as they are. */
@@ -50,7 +64,7 @@ export interface PreparedWeights {
 }
 
 /**
- * Magnitude-preserving weights (EDM2 Eq. 47, 66): gain·w/(√n·(ε + |w|/√n)) for every layer, computed once per step and
+ * Magnitude-preserving weights (EDM2 Eq. 47): gain·w/(√n·(ε + |w|/√n)) for every layer, computed once per step and
  * shared by all passes of that step. Gradients are taken with respect to them and pulled back to the parameters.
  *
  * @throws Error listing every parameter that is missing, unexpected or misshapen
@@ -63,7 +77,7 @@ export function normalizeWeights(config: Edm2Config, params: tf.NamedTensorMap):
     weights[spec.name] = tf.tidy(() => {
       const w = params[spec.name]!;
       if (spec.kind !== 'weight') return tf.clone(w);
-      const unit = tf.div(w, lengths(spec, w).length);
+      const unit = unitLength(spec, w);
       return reorder(spec, spec.gain ? tf.mul(unit, params[spec.gain]!) : unit, 'use');
     });
   }
@@ -98,13 +112,20 @@ function layerPullback(
   dy: tf.Tensor,
   params: tf.NamedTensorMap,
 ) {
+  const { dw, dgain } = unitLengthPullback(spec, w, dy);
+  return spec.gain ? { dw: tf.mul(dw, params[spec.gain]!), dgain } : { dw };
+}
+
+function unitLengthPullback(spec: ParameterSpec, w: tf.Tensor, dy: tf.Tensor): { dw: tf.Tensor; dgain: tf.Tensor } {
+  const scale = 1 / Math.sqrt(fanIn(spec));
+  const both = fused('UnitMagnitudeGrad', { w, dy }, attributesOf(spec, scale)) as [tf.Tensor, tf.Tensor] | undefined;
+  // The kernel's second output is the derivative by its scale, and gain·scale is one number.
+  if (both) return { dw: both[0], dgain: tf.mul(both[1], scale) };
   const { norm, length } = lengths(spec, w);
   const inner = tf.sum(tf.mul(w, dy), fanAxes(spec), true);
   // Zero weights have no direction to lose.
   const along = tf.div(inner, tf.mul(tf.maximum(norm, 1e-30), length));
-  const dw = tf.div(tf.sub(dy, tf.mul(w, along)), length);
-  if (!spec.gain) return { dw };
-  return { dw: tf.mul(dw, params[spec.gain]!), dgain: tf.sum(tf.div(inner, length)) };
+  return { dw: tf.div(tf.sub(dy, tf.mul(w, along)), length), dgain: tf.sum(tf.div(inner, length)) };
 }
 
 /**
