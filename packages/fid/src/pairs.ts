@@ -1,0 +1,19 @@
+import type { FeatureMatrix } from './statistics';
+
+/** The rows of two matrices of features in float64; throws unless they are comparable. */
+export function pairUp(where: string, a: FeatureMatrix, b: FeatureMatrix): [Float64Array[], Float64Array[]] {
+  if (a.shape[1] !== b.shape[1]) {
+    throw new RangeError(`${where}: the features have ${a.shape[1]} and ${b.shape[1]} columns, expected as many`);
+  }
+  const rowsOf = ({ shape: [rows, size], values }: FeatureMatrix) => {
+    if (rows < 2) throw new RangeError(`${where}: features of ${rows} images, expected at least 2`);
+    if (values.length !== rows * size) {
+      throw new RangeError(`${where}: features has ${values.length} values, expected [${rows}, ${size}]`);
+    }
+    if (!values.every(Number.isFinite)) {
+      throw new RangeError(`${where}: the features hold NaN or infinite values, expected finite ones`);
+    }
+    return Array.from({ length: rows }, (_, row) => Float64Array.from(values.subarray(row * size, (row + 1) * size)));
+  };
+  return [rowsOf(a), rowsOf(b)];
+}
