@@ -8,7 +8,12 @@ enum {
   BLOCK_PIXELS = 256,
   // Below this many channels a tap's inner loop is too short: patches are gathered into rows.
   FEW_CHANNELS = 8,
+  // Up to this many results a pixel are dot products, one by one: eight columns would be mostly padding.
+  FEW_RESULTS = 3,
+  MAX_TAPS = 1024,
 };
+
+INLINE int is_narrow(int channels, int results) { return results <= FEW_RESULTS && channels % 4 == 0; }
 
 /** Geometry: an output grid whose pixel (y, x) reads the input at (y·stride + tap.y, x·stride + tap.x). */
 typedef struct {
@@ -22,17 +27,31 @@ typedef struct {
   int rows, columns, step_y, step_x, first_y, first_x;
 } Placement;
 
+/** Copies n < 8 values, four at a time: up to three more are read and written, which what follows overwrites. */
+INLINE void copy_few(float *to, const float *from, int n) {
+  store4(to, load4(from));
+  if (n > 4) store4(to + 4, load4(from + 4));
+}
+
 /**
- * y[pixel] = Σ_taps x[pixel's input at tap] · W_tap over packed filter panels [panel][tap][channel][8].
- * taps: `count` pairs (y, x). zeros: in_channels zeros. patches: 4·count·in_channels floats.
+ * y[pixel] = Σ_taps x[pixel's input at tap] · W_tap. The packed filter is [panel][tap][channel][8], or
+ * [column][tap][channel] where the results are few. taps: `count` pairs (y, x). zeros: at least 8 and in_channels zeros.
+ * rows: 4·count pointers. patches: 4·count·in_channels floats and 8 to spare.
  */
-static void convolve(const float *x, float *y, Grid g, Placement place, const int *taps, int count, const float *panels,
+static void convolve(const float *x, float *y, Grid g, Placement place, const int *taps, int count, const float *filter,
                      int column, int columns, const float *zeros, const float **rows, float *patches) {
   int pixels = g.batch * g.out_height * g.out_width;
-  int gather = count > 1 && g.in_channels < FEW_CHANNELS;
+  int narrow = is_narrow(g.in_channels, g.out_channels);
+  int gather = count > 1 && g.in_channels < FEW_CHANNELS && !narrow;
   int depth = count * g.in_channels;
-  int image = 0, oy = 0, ox = 0;
   const float *patch_rows[ROWS] = {patches, patches + depth, patches + 2 * depth, patches + 3 * depth};
+  int offsets[MAX_TAPS], top = 0, bottom = 0, left = 0, right = 0;
+  for (int t = 0; t < count; t++) {
+    offsets[t] = (taps[2 * t] * g.in_width + taps[2 * t + 1]) * g.in_channels;
+    top = min_int(top, taps[2 * t]), bottom = max_int(bottom, taps[2 * t]);
+    left = min_int(left, taps[2 * t + 1]), right = max_int(right, taps[2 * t + 1]);
+  }
+  int image = 0, oy = 0, ox = 0;
   for (int pixel = 0; pixel < pixels; pixel += ROWS) {
     float *out[ROWS];
     for (int r = 0; r < ROWS; r++) {
@@ -45,28 +64,36 @@ static void convolve(const float *x, float *y, Grid g, Placement place, const in
                     place.first_x) *
                        g.out_channels;
       const float *input = x + image * g.in_height * g.in_width * g.in_channels;
-      for (int t = 0; t < count; t++) {
-        int iy = oy * g.stride_y + taps[2 * t], ix = ox * g.stride_x + taps[2 * t + 1];
-        int inside = (unsigned)iy < (unsigned)g.in_height && (unsigned)ix < (unsigned)g.in_width;
-        rows[t * ROWS + r] = inside ? input + (iy * g.in_width + ix) * g.in_channels : zeros;
+      int y0 = oy * g.stride_y, x0 = ox * g.stride_x;
+      if (y0 + top >= 0 && y0 + bottom < g.in_height && x0 + left >= 0 && x0 + right < g.in_width) {
+        const float *centre = input + (y0 * g.in_width + x0) * g.in_channels;
+        for (int t = 0; t < count; t++) rows[t * ROWS + r] = centre + offsets[t];
+      } else {
+        for (int t = 0; t < count; t++) {
+          int iy = y0 + taps[2 * t], ix = x0 + taps[2 * t + 1];
+          int inside = (unsigned)iy < (unsigned)g.in_height && (unsigned)ix < (unsigned)g.in_width;
+          rows[t * ROWS + r] = inside ? input + (iy * g.in_width + ix) * g.in_channels : zeros;
+        }
       }
       if (++ox == g.out_width) {
         ox = 0;
         if (++oy == g.out_height) oy = 0, image++;
       }
     }
+    if (narrow) {
+      for (int c = 0; c < columns; c++) tile_column(rows, count, g.in_channels, filter + c * depth, out, column + c);
+      continue;
+    }
     if (gather) {
-      for (int r = 0; r < ROWS; r++) {
-        float *to = patches + r * depth;
+      for (int r = 0; r < ROWS; r++)
         for (int t = 0; t < count; t++)
-          for (int c = 0; c < g.in_channels; c++) *to++ = rows[t * ROWS + r][c];
-      }
+          copy_few(patches + r * depth + t * g.in_channels, rows[t * ROWS + r], g.in_channels);
     }
     for (int q = 0; q < columns; q += PANEL)
       if (gather)
-        tile_rows(patch_rows, 1, depth, panels + q * depth, out, column + q, columns - q, 0);
+        tile_rows(patch_rows, 1, depth, filter + q * depth, out, column + q, columns - q, 0);
       else
-        tile_rows(rows, count, g.in_channels, panels + q * depth, out, column + q, columns - q, 0);
+        tile_rows(rows, count, g.in_channels, filter + q * depth, out, column + q, columns - q, 0);
   }
 }
 
@@ -74,7 +101,7 @@ static void convolve(const float *x, float *y, Grid g, Placement place, const in
 int EXPORT(conv_scratch_bytes)(int taps, int k, int n) {
   int depth = taps * k;
   int filter = max_int(PACKED_FILTER, depth * PANEL);
-  return 4 * (min_int(filter, depth * round_up(n, PANEL)) + ROWS * depth + round_up(k, 4) + ROWS * taps + 2 * taps) + 64;
+  return 4 * (min_int(filter, depth * round_up(n, PANEL)) + ROWS * depth + 8 + round_up(k + 8, 4) + ROWS * taps) + 64;
 }
 
 /** Splits scratch into its parts, packs the filter a block of columns at a time, and convolves. */
@@ -83,20 +110,25 @@ static void convolve_blocks(const float *x, float *y, Grid g, Placement place, c
   int k = g.in_channels, n = g.out_channels, depth = count * k;
   int block = max_int(PACKED_FILTER / max_int(depth, 1) / PANEL, 1) * PANEL;
   float *patches = panels + depth * min_int(block, round_up(n, PANEL));
-  float *zeros = patches + ROWS * depth;
-  const float **rows = (const float **)(zeros + round_up(k, 4));
-  __builtin_memset(zeros, 0, k * sizeof(float));
+  float *zeros = patches + ROWS * depth + 8;
+  const float **rows = (const float **)(zeros + round_up(k + 8, 4));
+  __builtin_memset(zeros, 0, (k + 8) * sizeof(float));
   for (int column = 0; column < n; column += block) {
     int columns = min_int(block, n - column);
-    for (int q = 0; q < columns; q += PANEL)
-      for (int t = 0; t < count; t++)
-        pack_panels(w + filter_taps[t] * tap_stride + (column + q) * n_stride, k_stride, n_stride, k,
-                    min_int(PANEL, columns - q), panels + q * depth + t * k * PANEL);
+    if (is_narrow(k, n)) {
+      float *to = panels;
+      for (int c = 0; c < n; c++)
+        for (int t = 0; t < count; t++)
+          for (int p = 0; p < k; p++) *to++ = w[filter_taps[t] * tap_stride + p * k_stride + c * n_stride];
+    } else {
+      for (int q = 0; q < columns; q += PANEL)
+        for (int t = 0; t < count; t++)
+          pack_panels(w + filter_taps[t] * tap_stride + (column + q) * n_stride, k_stride, n_stride, k,
+                      min_int(PANEL, columns - q), panels + q * depth + t * k * PANEL);
+    }
     convolve(x, y, g, place, taps, count, panels, column, columns, zeros, rows, patches);
   }
 }
-
-enum { MAX_TAPS = 1024 };
 
 /** The greatest number of taps (filter height × width) that the convolutions accept. */
 int EXPORT(conv_max_taps)(void) { return MAX_TAPS; }
@@ -173,12 +205,33 @@ static void accumulate(const float *quads, int m, int depth, const float *panels
   }
 }
 
+/** accumulate for few columns: dw[c][j] (+)= Σ_p inputs[p][c] · dy[p][j], the m rows being the vectors' lanes. */
+static void accumulate_narrow(const float *const *inputs, const float *dy, int m, int depth, int n, float *dw, int add) {
+  for (int c = 0; c < m; c += 4)
+    for (int j = 0; j < n; j++) {
+      f32x4 even = splat4(0), odd = even;
+      int p = 0;
+      for (; p + 2 <= depth; p += 2) {
+        even = multiply_add4(load4(inputs[p] + c), splat_load4(dy + p * n + j), even);
+        odd = multiply_add4(load4(inputs[p + 1] + c), splat_load4(dy + (p + 1) * n + j), odd);
+      }
+      if (p < depth) even = multiply_add4(load4(inputs[p] + c), splat_load4(dy + p * n + j), even);
+      float sums[4];
+      store4(sums, wasm_f32x4_add(even, odd));
+      for (int r = 0; r < 4; r++) {
+        float *to = dw + (c + r) * n + j;
+        *to = add ? *to + sums[r] : sums[r];
+      }
+    }
+}
+
 /** dw = ∂⟨conv(x, w), dy⟩/∂w: for each tap, (x at that tap)ᵀ · dy, summed over blocks of pixels. */
 void EXPORT(conv_filter_gradient)(const float *x, const float *dy, float *dw, int batch, int height, int width,
                                   int in_channels, int out_height, int out_width, int out_channels, int taps_y,
                                   int taps_x, int stride_y, int stride_x, int dilation_y, int dilation_x, int pad_top,
                                   int pad_left, float *panels) {
   int count = taps_y * taps_x, pixels = batch * out_height * out_width;
+  int narrow = is_narrow(in_channels, out_channels);
   int by_tap = in_channels % ROWS == 0, m = count * in_channels;
   if (pixels == 0) {
     __builtin_memset(dw, 0, (size_t)m * out_channels * sizeof(float));
@@ -191,7 +244,7 @@ void EXPORT(conv_filter_gradient)(const float *x, const float *dy, float *dw, in
   int image = 0, oy = 0, ox = 0;
   for (int start = 0; start < pixels; start += BLOCK_PIXELS) {
     int depth = min_int(BLOCK_PIXELS, pixels - start);
-    pack_panels(dy + start * out_channels, out_channels, 1, depth, out_channels, panels);
+    if (!narrow) pack_panels(dy + start * out_channels, out_channels, 1, depth, out_channels, panels);
     for (int p = 0; p < depth; p++) {
       const float *input = x + image * height * width * in_channels;
       for (int ty = 0, t = 0; ty < taps_y; ty++)
@@ -205,7 +258,11 @@ void EXPORT(conv_filter_gradient)(const float *x, const float *dy, float *dw, in
         if (++oy == out_height) oy = 0, image++;
       }
     }
-    if (by_tap) {
+    if (narrow) {
+      for (int t = 0; t < count; t++)
+        accumulate_narrow(inputs + t * BLOCK_PIXELS, dy + start * out_channels, in_channels, depth, out_channels,
+                          dw + t * in_channels * out_channels, start > 0);
+    } else if (by_tap) {
       for (int t = 0; t < count; t++) {
         for (int p = 0; p < depth; p++) {
           const float *from = inputs[t * BLOCK_PIXELS + p];

@@ -22,6 +22,30 @@ __attribute__((noinline)) void tile_rows(const float *const *rows, int segments,
   put_tile((Tile){{{c00, c01}, {c10, c11}, {c20, c21}, {c30, c31}}}, out, column, columns, add);
 }
 
+INLINE float lanes_sum(f32x4 v) {
+  return (wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1)) +
+         (wasm_f32x4_extract_lane(v, 2) + wasm_f32x4_extract_lane(v, 3));
+}
+
+__attribute__((noinline)) void tile_column(const float *const *rows, int segments, int k, const float *w,
+                                           float *const *out, int column) {
+  f32x4 c0 = splat4(0), c1 = c0, c2 = c0, c3 = c0;
+  NO_UNROLL
+  for (int s = 0; s < segments; s++) {
+    const float *a0 = rows[0], *a1 = rows[1], *a2 = rows[2], *a3 = rows[3];
+    rows += ROWS;
+    NO_UNROLL
+    for (int p = 0; p < k; p += 4) {
+      f32x4 b = load4(w);
+      c0 = multiply_add4(load4(a0), b, c0), c1 = multiply_add4(load4(a1), b, c1);
+      c2 = multiply_add4(load4(a2), b, c2), c3 = multiply_add4(load4(a3), b, c3);
+      w += 4, a0 += 4, a1 += 4, a2 += 4, a3 += 4;
+    }
+  }
+  out[0][column] = lanes_sum(c0), out[1][column] = lanes_sum(c1);
+  out[2][column] = lanes_sum(c2), out[3][column] = lanes_sum(c3);
+}
+
 __attribute__((noinline)) void tile_quads(const float *quad, int k, const float *panel, float *const *out, int column,
                                           int columns, int add) {
   f32x4 c00 = splat4(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;

@@ -50,6 +50,9 @@ INLINE void put_tile(Tile t, float *const *out, int column, int columns, int add
 void tile_rows(const float *const *rows, int segments, int k, const float *panel, float *const *out, int column,
                int columns, int add);
 
+/** out[i][column] = Σ_s Σ_p rows[s][i][p] · w[s·k + p], k a multiple of 4: one column, whose panel would be mostly zeros. */
+void tile_column(const float *const *rows, int segments, int k, const float *w, float *const *out, int column);
+
 /** out[i][column + j] (+)= Σ_p quad[p][i] · panel[p][j]. */
 void tile_quads(const float *quad, int k, const float *panel, float *const *out, int column, int columns, int add);
 

@@ -28,9 +28,9 @@ describe('mp_silu', () => {
     expectClose(one('MpSilu', { x: tf.tensor1d(x) }), map(silu, x), 1e-6);
     const small = x.filter((value) => Math.abs(value) <= 20);
     const got = one('MpSilu', { x: tf.tensor1d(small) }).dataSync();
-    small.forEach((value, i) =>
-      expect(Math.abs(got[i]! - silu(value))).toBeLessThanOrEqual(4e-7 * Math.abs(silu(value))),
-    );
+    small.forEach((value, i) => {
+      expect(Math.abs(got[i]! - silu(value))).toBeLessThanOrEqual(4e-7 * Math.abs(silu(value)));
+    });
   });
 
   it.each(awkward)('and its gradient, %i values', (n) => {
