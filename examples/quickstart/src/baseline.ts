@@ -23,7 +23,10 @@ export async function measureBaseline({ options, signal, onProgress }: JobContex
   const digits = await loadDigits(options.data, 'train');
   const { extract } = await loadFeatureExtractor();
   const reference = await datasetStatistics(extract, digits);
-  const testFrechet = frechetDistance(await datasetStatistics(extract, await loadDigits(options.data, 'test')), reference);
+  const testFrechet = frechetDistance(
+    await datasetStatistics(extract, await loadDigits(options.data, 'test')),
+    reference,
+  );
 
   onProgress({ activity: 'variance', step: 0, steps: 1 });
   const variance = targetVariance(digits, split(key(options.seed), 'variance'));

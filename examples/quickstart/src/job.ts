@@ -26,6 +26,10 @@ try {
   await (job.kind === 'tune' ? tune(job.method, context) : measureBaseline(context));
 } catch (error) {
   if (error instanceof Stopped) await send({ type: 'stopped' });
-  else await send({ type: 'failed', message: process.env.DEBUG ? String((error as Error).stack) : (error as Error).message });
+  else
+    await send({
+      type: 'failed',
+      message: process.env.DEBUG ? String((error as Error).stack) : (error as Error).message,
+    });
 }
 process.disconnect();

@@ -42,7 +42,11 @@ export type Outcome =
 export async function runJobs(
   jobs: readonly Job[],
   options: Options,
-  { parallel, signal, onProgress }: { parallel: number; signal: AbortSignal; onProgress: (job: Job, p: Progress) => void },
+  {
+    parallel,
+    signal,
+    onProgress,
+  }: { parallel: number; signal: AbortSignal; onProgress: (job: Job, p: Progress) => void },
 ): Promise<Outcome> {
   const waiting = [...jobs];
   const running = new Set<ChildProcess>();
@@ -68,7 +72,8 @@ export async function runJobs(
       });
       const code = await new Promise<number | null>((resolve) => child.on('exit', resolve));
       running.delete(child);
-      if (code !== 0) stop({ type: 'failed', message: `${jobName(job)}: the process ended with ${code ?? 'a signal'}` });
+      if (code !== 0)
+        stop({ type: 'failed', message: `${jobName(job)}: the process ended with ${code ?? 'a signal'}` });
     }
   };
   await Promise.all(Array.from({ length: parallel }, work));

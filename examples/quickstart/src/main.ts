@@ -38,7 +38,9 @@ async function main(): Promise<number> {
   const summary = await readSummary(options);
   await writeFileAtomically(join(options.out, 'report.html'), Buffer.from(await reportHtml(options.out, summary)));
   console.log(`\n${terminalTable(summary)}\n`);
-  console.log(`${((performance.now() - started) / 1000).toFixed(0)} s. Pictures, curves and the variance of the targets:`);
+  console.log(
+    `${((performance.now() - started) / 1000).toFixed(0)} s. Pictures, curves and the variance of the targets:`,
+  );
   console.log(relative(process.cwd(), join(options.out, 'report.html')));
   return 0;
 }

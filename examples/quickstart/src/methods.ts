@@ -2,8 +2,8 @@ import { type Estimator, oneSampleEstimator } from '@cm/ect';
 import {
   type ConsistencySchedule,
   inverseGap,
-  progressiveSchedule,
   type ProgressiveOptions,
+  progressiveSchedule,
   smoother,
   type Weighting,
 } from '@cm/schedules';

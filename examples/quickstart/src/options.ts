@@ -23,7 +23,9 @@ export interface Options {
 /** Options from the command line; prints help or an error, and leaves, where that is what was asked for. */
 export function parseOptions(argv: readonly string[]): Options {
   const command = new Command('npm run quickstart --')
-    .description('Tunes a small diffusion model of digits into a one-step generator, by ECT and by SCT, and compares them.')
+    .description(
+      'Tunes a small diffusion model of digits into a one-step generator, by ECT and by SCT, and compares them.',
+    )
     .option('--out <folder>', 'run folder; the same command continues what it holds', 'runs/quickstart')
     .option('--methods <names>', `comma-separated, of ${Object.keys(methods).join(', ')}`, methodNames, ['ect', 'sct'])
     .option('--steps <n>', 'training steps of each method', whole(1, 1_000_000), tuning.steps)

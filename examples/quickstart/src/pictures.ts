@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
+import { toPixels } from '@cm/samplers';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { encode } from 'fast-png';
-import { toPixels } from '@cm/samplers';
 
 /** Writes the first rows × columns images of a batch as one greyscale PNG, each pixel `scale` pixels wide. */
 export async function writeGrid(

@@ -34,7 +34,10 @@ async function trainClassifier(digits: ImageDataset, epochs = 3, batchSize = 100
     const { images, labels } = loader.batchAt(step);
     const oneHot = tf.tidy(() => tf.oneHot(tf.tensor1d(Array.from(labels!), 'int32'), 10));
     const { value, grads } = valueAndGrads(
-      (p) => tf.tidy(() => tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(classifierLogits(p, images)), oneHot), 1)))) as tf.Scalar,
+      (p) =>
+        tf.tidy(() =>
+          tf.neg(tf.mean(tf.sum(tf.mul(tf.logSoftmax(classifierLogits(p, images)), oneHot), 1))),
+        ) as tf.Scalar,
       params,
     );
     const learningRate = 2e-3 * (1 - step / steps);
@@ -119,7 +122,9 @@ async function save(path: string, params: tf.NamedTensorMap, metadata: Record<st
 }
 
 const { steps, only } = new Command('pnpm pretrain')
-  .description('Trains the diffusion model and the classifier that the quickstart starts from, and writes them to assets/.')
+  .description(
+    'Trains the diffusion model and the classifier that the quickstart starts from, and writes them to assets/.',
+  )
   .option('--steps <n>', 'training steps of the diffusion model', Number, pretraining.steps)
   .option('--only <part>', 'diffusion or classifier')
   .parse()

@@ -9,7 +9,7 @@ export async function reportHtml(folder: string, summary: Summary): Promise<stri
   const { runs, diffusion, variance, settings } = summary;
   const picture = async (file: string, caption: string) => {
     const data = (await readFile(join(folder, file))).toString('base64');
-    return `<figure><img alt="${escape(caption)}" src="data:image/png;base64,${data}"><figcaption>${escape(caption)}</figcaption></figure>`;
+    return `<figure><img alt="${escaped(caption)}" src="data:image/png;base64,${data}"><figcaption>${escaped(caption)}</figcaption></figure>`;
   };
   const sections: string[] = [];
 
@@ -47,14 +47,14 @@ set. ECT uses the one image that x_t was made from; SCT the posterior mean over 
   return page(sections.join('\n'));
 }
 
-const escape = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
 const count = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 function table({ runs, diffusion, testFrechet }: Summary): string {
   const steps = runs[0]?.samples.map((sample) => sample.steps) ?? [];
   const rows = runs.map(
     ({ title, samples, imagesPerSecond }) =>
-      `<tr><th>${escape(title)}</th>${samples.map(({ frechet }) => `<td>${frechet.toFixed(1)}</td>`).join('')}<td>${imagesPerSecond.toFixed(0)}</td></tr>`,
+      `<tr><th>${escaped(title)}</th>${samples.map(({ frechet }) => `<td>${frechet.toFixed(1)}</td>`).join('')}<td>${imagesPerSecond.toFixed(0)}</td></tr>`,
   );
   const reference = diffusion
     .map(({ evaluations, frechet }) => `${count(evaluations, 'evaluation')} ${frechet.toFixed(1)}`)
@@ -69,7 +69,7 @@ function varianceTable(variance: Summary['variance']): string {
   const levels = [...new Set(variance.map(({ t }) => t))];
   const cell = (t: number, label: string) =>
     variance.find((row) => row.t === t && row.estimator === label)?.variance.toExponential(2) ?? '';
-  return `<table><thead><tr><th>t</th>${labels.map((label) => `<th>${escape(label)}</th>`).join('')}</tr></thead><tbody>${levels
+  return `<table><thead><tr><th>t</th>${labels.map((label) => `<th>${escaped(label)}</th>`).join('')}</tr></thead><tbody>${levels
     .map((t) => `<tr><th>${t}</th>${labels.map((label) => `<td>${cell(t, label)}</td>`).join('')}</tr>`)
     .join('')}</tbody></table>`;
 }
@@ -105,7 +105,13 @@ const varianceChart = ({ variance }: Summary): TopLevelSpec => ({
   mark: { type: 'line', point: true },
   encoding: {
     x: { field: 't', type: 'quantitative', scale: { type: 'log' }, title: 'noise level t' },
-    y: { field: 'variance', type: 'quantitative', scale: { type: 'log' }, title: 'variance per pixel', axis: { format: '.0e' } },
+    y: {
+      field: 'variance',
+      type: 'quantitative',
+      scale: { type: 'log' },
+      title: 'variance per pixel',
+      axis: { format: '.0e' },
+    },
     color: { field: 'estimator', type: 'nominal', title: null, sort: null },
   },
 });
@@ -118,8 +124,8 @@ const page = (body: string) => `<!doctype html>
 <title>One-step digits by Stable Consistency Tuning</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; background: #fff; }
-.row { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0 0 1rem; } figcaption { font-size: .85rem; }
-img { image-rendering: pixelated; max-width: 100%; } svg { max-width: 100%; height: auto; }
+.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(14rem, 1fr)); gap: 1rem; } figure { margin: 0 0 1rem; } figcaption { font-size: .85rem; }
+img { image-rendering: pixelated; width: 100%; } svg { max-width: 100%; height: auto; }
 table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right; font-variant-numeric: tabular-nums; }
 th:first-child { text-align: left; }
 </style></head><body>

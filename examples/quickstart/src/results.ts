@@ -19,6 +19,13 @@ export async function readSummary({ out, methods, steps, batchSize, samples, see
   return {
     ...(await read<BaselineResult>('baseline')),
     runs: await Promise.all(methods.map((method) => read<TuningResult>(method))),
-    settings: { parameters: edm2ParameterCount(network), resolution: network.resolution, steps, batchSize, samples, seed },
+    settings: {
+      parameters: edm2ParameterCount(network),
+      resolution: network.resolution,
+      steps,
+      batchSize,
+      samples,
+      seed,
+    },
   };
 }

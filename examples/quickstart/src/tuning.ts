@@ -37,7 +37,11 @@ export async function tune(name: MethodName, { options, signal, onProgress }: Jo
   const digits = await loadDigits(options.data, 'train');
   const classifier = await loadFeatureExtractor();
   const reference = await datasetStatistics(classifier.extract, digits);
-  const loader = createLoader({ dataset: digits, batchSize: options.batchSize, key: split(key(options.seed), 'loader') });
+  const loader = createLoader({
+    dataset: digits,
+    batchSize: options.batchSize,
+    key: split(key(options.seed), 'loader'),
+  });
   const estimator = method.estimator(() => referenceSet({ images: digits.images, shape: digits.shape }));
   const schedule = method.schedule(tuning.schedule);
   const weighting = method.weighting(tuning.delta);

@@ -50,7 +50,10 @@ export function targetVariance(dataset: ImageDataset, key: Key, batchSize = 128)
       rows.push({ t, estimator: 'ECT: the one sample', variance: variance(x0) });
       subsets.forEach((references, i) => {
         const n = referenceCounts[i]! + batchSize;
-        const mean = estimate(references, own.map((_, row) => row));
+        const mean = estimate(
+          references,
+          own.map((_, row) => row),
+        );
         rows.push({ t, estimator: `SCT: ${n.toLocaleString('en')} references`, variance: variance(mean) });
       });
       rows.push({ t, estimator: 'SCT: the whole set', variance: variance(truth) });

@@ -36,7 +36,9 @@ const result = (out: string, job: string) => {
 };
 
 describe('the quickstart', () => {
-  it('tunes by both methods, writes pictures and a report, and prints the distances', { timeout: 240_000 }, async () => {
+  it('tunes by both methods, writes pictures and a report, and prints the distances', {
+    timeout: 240_000,
+  }, async () => {
     const out = join(folder, 'whole');
     const { code, output } = await start(['--out', out, ...small]);
     expect(output).toMatch(/ECT .*\d/);
@@ -79,7 +81,12 @@ describe('the quickstart', () => {
     writeFileSync(corrupt, 'not a model');
     const { code, output } = await start(['--out', join(folder, 'b'), '--start', corrupt, ...small]);
     expect(code).toBe(1);
-    expect(output.trim().split('\n').filter((line) => line.startsWith('quickstart:'))).toHaveLength(1);
+    expect(
+      output
+        .trim()
+        .split('\n')
+        .filter((line) => line.startsWith('quickstart:')),
+    ).toHaveLength(1);
     expect(output).toContain('corrupt.safetensors');
   });
 

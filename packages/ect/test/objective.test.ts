@@ -16,7 +16,8 @@ import {
 } from '../src';
 
 const shape: [number, number, number, number] = [5, 2, 2, 1];
-const tensor = (name: string, of: number[] = shape) => tf.tensor4d(unit(name, of), of as [number, number, number, number]);
+const tensor = (name: string, of: number[] = shape) =>
+  tf.tensor4d(unit(name, of), of as [number, number, number, number]);
 const levels = (values: ArrayLike<number>) => tf.reshape(tf.tensor1d(Array.from(values)), [-1, 1, 1, 1]);
 
 /** The exact denoiser of data x_0 ~ N(0, s²): E[x_0 | x_t] = x_t·s²/(s² + t²); its ODE ends at x_t·s/√(s² + t²). */

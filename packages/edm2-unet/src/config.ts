@@ -93,7 +93,7 @@ export function edm2Config(options: Partial<Edm2Config> & Pick<Edm2Config, 'reso
   for (const name of ['channels', 'modelChannels', 'numBlocks', 'channelsPerHead', 'logvarChannels'] as const) {
     check(name, whole(config[name], 1), 'a whole number, 1 or more');
   }
-  check('labelDim', whole(config.labelDim, 0), 'a whole number, 0 or more');
+  check('labelDim', config.labelDim === 0 || whole(config.labelDim, 2), '0 or a whole number, 2 or more');
   for (const name of ['labelBalance', 'concatBalance', 'resBalance', 'attnBalance'] as const) {
     check(name, share(config[name]), 'from 0 to 1');
   }

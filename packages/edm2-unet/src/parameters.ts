@@ -2,7 +2,7 @@ import { blocksOf, type Edm2Config, embeddingChannels } from './config';
 
 /** What a parameter is, which decides how it is initialised, normalised and laid out. */
 export type ParameterKind =
-  /** Weights of a magnitude-preserving layer (Eq. 66 of EDM2): normalised, scaled; a learned gain may multiply them. */
+  /** Weights of a magnitude-preserving layer (EDM2 Eq. 47): normalised, scaled; a learned gain may multiply them. */
   | { readonly kind: 'weight'; readonly gain?: string; readonly qkv?: true }
   | { readonly kind: 'gain' }
   | { readonly kind: 'frequencies' }

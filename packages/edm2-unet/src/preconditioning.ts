@@ -1,8 +1,9 @@
 import type { Key } from '@cm/random';
 import * as tf from '@tensorflow/tfjs-core';
+import type { Dropout } from './block';
 import type { Edm2Config } from './config';
 import { mpFourier } from './magnitude-preserving';
-import { type Dropout, edm2Network } from './network';
+import { edm2Network } from './network';
 
 /**
  * A denoiser D(x, t) over the EDM2 network.
@@ -33,7 +34,7 @@ export interface DenoiserOptions {
  *
  * @param weights from `normalizeWeights`; differentiable
  * @throws Error (the returned function) on images of another shape, a number of noise levels or labels that is not the batch's,
- *   labels for a network without classes, or none for one with
+ *   labels for a network without classes, none for one with, or (on backends that compute in main memory) labels out of range
  */
 export function edm2Denoiser(
   config: Edm2Config,
@@ -49,7 +50,7 @@ export function edm2Denoiser(
       const raw = edm2Network(config, weights, {
         x: tf.mul(x, overPixels(tf.rsqrt(variance))),
         noise: tf.div(tf.log(t), 4),
-        ...(labels && { labels: tf.cast(tf.oneHot(labels as tf.Tensor1D, config.labelDim), 'float32') as tf.Tensor2D }),
+        ...(labels && { labels: oneHot(labels as tf.Tensor1D, config.labelDim) }),
         ...(options.dropout && { dropout: dropoutOf(config, options.dropout, x.shape[0], rows) }),
       });
       const skip = overPixels(tf.div(sigmaData ** 2, variance));
@@ -70,6 +71,10 @@ export function edm2LogVariance(weights: tf.NamedTensorMap, t: tf.Tensor1D): tf.
     return tf.reshape(tf.matMul(features, weights['logvar_linear.weight'] as tf.Tensor2D, false, true), [-1]);
   });
 }
+
+/** Rows of magnitude 1: √classes where the class is. The WebAssembly backend's kernel writes nothing but whole int32 numbers. */
+const oneHot = (labels: tf.Tensor1D, classes: number) =>
+  tf.mul(tf.cast(tf.oneHot(labels, classes), 'float32'), Math.sqrt(classes)) as tf.Tensor2D;
 
 function dropoutOf(
   config: Edm2Config,
@@ -99,4 +104,10 @@ function checkInput(config: Edm2Config, x: tf.Tensor4D, t: tf.Tensor1D, labels?:
   if (labels.rank !== 1 || labels.shape[0] !== batch || labels.dtype !== 'int32') {
     throw new Error(`edm2Denoiser: labels are ${labels.dtype} [${labels.shape}], expected int32 [${batch}]`);
   }
+  if (!inMainMemory.has(tf.getBackend())) return;
+  const outside = labels.dataSync().find((label) => label < 0 || label >= labelDim);
+  if (outside !== undefined) throw new Error(`edm2Denoiser: labels have ${outside}, expected 0 to ${labelDim - 1}`);
 }
+
+/** Backends on which looking at labels waits for nothing; elsewhere a label out of range counts as no class. */
+const inMainMemory = new Set(['cpu', 'wasm']);

@@ -40,7 +40,9 @@ function formulaParameters(config: Edm2Config, tag: string): tf.NamedTensorMap {
 
 /** A recorded NCHW tensor as NHWC. */
 export const images = ({ shape, data }: FixtureTensor) =>
-  tf.tidy(() => tf.transpose(tf.tensor4d(data as Float32Array, shape as [number, number, number, number]), [0, 2, 3, 1]));
+  tf.tidy(() =>
+    tf.transpose(tf.tensor4d(data as Float32Array, shape as [number, number, number, number]), [0, 2, 3, 1]),
+  );
 
 /** A recorded OIHW gradient as the parameter lies in memory. */
 export const asParameter = ({ shape, data }: FixtureTensor) =>

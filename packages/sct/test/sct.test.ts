@@ -6,7 +6,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { sctRecipes, stableTargetEstimator } from '../src';
 
-const tensor = (name: string, shape: number[]) => tf.tensor4d(unit(name, shape), shape as [number, number, number, number]);
+const tensor = (name: string, shape: number[]) =>
+  tf.tensor4d(unit(name, shape), shape as [number, number, number, number]);
 const model = (x: tf.Tensor4D, t: tf.Tensor1D) => tf.div(x, tf.add(1, tf.reshape(t, [-1, 1, 1, 1]))) as tf.Tensor4D;
 
 onEveryBackend(() => {

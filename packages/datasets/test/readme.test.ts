@@ -1,0 +1,8 @@
+import { onEveryBackend, runReadmeExamples } from '@cm/testing';
+import { expect, it } from 'vitest';
+
+onEveryBackend(() => {
+  it("runs the README's example", async () => {
+    expect(await runReadmeExamples(new URL('../README.md', import.meta.url))).toEqual([[[4, 2, 2, 1], 4, 4]]);
+  });
+});
