@@ -1,3 +1,4 @@
+export { cifar10ClassNames, parseCifar10Binary, parseCifar10Python } from './cifar10';
 export { concatenate, type ImageDataset, type ImageShape, imageDataset, subset } from './dataset';
 export { DatasetError } from './error';
 export { toFloat } from './float';
