@@ -53,5 +53,5 @@ export const convolve = (weights: tf.NamedTensorMap, layer: string, x: tf.Tensor
   tf.conv2d(x, weights[`${layer}.weight`] as tf.Tensor4D, 1, 'same');
 
 /** x·Wᵀ by a layer's prepared weights [out, in]. */
-export const multiply = (weights: tf.NamedTensorMap, layer: string, x: tf.Tensor2D) =>
+export const multiply = (weights: tf.NamedTensorMap, layer: string, x: tf.Tensor2D): tf.Tensor2D =>
   tf.matMul(x, weights[`${layer}.weight`] as tf.Tensor2D, false, true);
