@@ -129,6 +129,14 @@ onEveryBackend((backend) => {
       expectClose(tf.slice(downsample(ones, filter), [0, 1, 1, 0], [1, 2, 2, 2]), tf.ones([1, 2, 2, 2]), 1e-6);
     });
 
+    it('has each as the gradient of the other', () => {
+      const [large, half] = [images('x'), tensor<tf.Rank.R4>('y', [2, 2, 3, 6]) as T4];
+      const ofDown = tf.grad((x: tf.Tensor) => downsample(x as T4, filter))(large, half);
+      expectClose(ofDown, tf.div(upsample(half, filter), 4), 1e-5);
+      const ofUp = tf.grad((y: tf.Tensor) => upsample(y as T4, filter))(half, large);
+      expectClose(ofUp, tf.mul(downsample(large, filter), 4), 1e-5);
+    });
+
     it('has upsampling as four times the adjoint of downsampling', () => {
       const x = images('x');
       const y = tensor<tf.Rank.R4>('y', [2, 2, 3, 6]) as T4;
