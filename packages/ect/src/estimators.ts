@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { TrainingBatch } from './model';
+import type { ConsistencyModel, TrainingBatch } from './model';
 
 /** An estimate of E[x_0 | x_t] for each row, and numbers worth logging. */
 export interface Estimate {
   /** x̂, shaped like the batch's images. The objective frees it. */
   readonly denoised: tf.Tensor4D;
-  readonly stats?: Readonly<Record<string, number>>;
+  /** Scalars stay on the backend until the objective reads all of them at once, and frees them. */
+  readonly stats?: Readonly<Record<string, number | tf.Scalar>>;
 }
 
 /**
@@ -19,4 +20,14 @@ export type Estimator = (batch: TrainingBatch, noisy: tf.Tensor4D) => Estimate;
  */
 export function oneSampleEstimator(): Estimator {
   return ({ images }) => ({ denoised: tf.clone(images) });
+}
+
+/**
+ * The estimate x̂ = D_φ(x_t, t) of consistency distillation: a frozen diffusion model moves x_t to x_r by one first-order step (Eq. 9).
+ * No variance; the model's own error is its bias.
+ */
+export function distillationEstimator(diffusion: ConsistencyModel): Estimator {
+  return ({ t, condition }, noisy) => ({
+    denoised: tf.tidy(() => diffusion(noisy, tf.tensor1d(Float32Array.from(t)), condition)),
+  });
 }

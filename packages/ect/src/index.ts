@@ -1,5 +1,6 @@
-export { type Estimate, type Estimator, oneSampleEstimator } from './estimators';
+export { distillationEstimator, type Estimate, type Estimator, oneSampleEstimator } from './estimators';
+export { consistencyLoss } from './loss';
 export { l1, l2, type Metric, type PseudoHuberOptions, pseudoHuber, squaredL2 } from './metrics';
 export type { ConsistencyModel, TrainingBatch } from './model';
-export { type ConsistencyTarget, type ConsistencyTargetOptions, consistencyLoss, consistencyTarget } from './objective';
-export { ectRecipes, type Recipe } from './recipes';
+export { ectRecipes, type Objective, objectiveOf, type Recipe } from './recipes';
+export { type ConsistencyTarget, type ConsistencyTargetOptions, consistencyTarget } from './target';

@@ -14,7 +14,7 @@ export interface StableTargetEstimatorOptions {
  * The estimate by which SCT differs from ECT: the posterior mean x̂ = Σ W_i·x_0^i over reference samples (Eq. 13, 14) in place of the one sample.
  *
  * With a set, the batch's `indices` say which reference is each row's own sample; without them, or at −1, the own sample is added to the
- * references. Logs `effectiveSampleSize`, its mean over rows.
+ * references. Logs `effectiveSampleSize`, its mean over rows, and leaves it on the backend.
  *
  * @throws Error (the estimator) when it is class-conditional and the batch has no labels
  */
@@ -33,7 +33,7 @@ export function stableTargetEstimator({
       ...(references !== 'batch' && indices && { ownIndex: indices }),
       ...(classConditional && labels && { labels }),
     });
-    const size = tf.tidy(() => tf.mean(effectiveSampleSize).dataSync()[0]!);
+    const size = tf.mean(effectiveSampleSize) as tf.Scalar;
     tf.dispose([epsilon, effectiveSampleSize, posteriorVariance]);
     return { denoised: posteriorMean as tf.Tensor4D, stats: { effectiveSampleSize: size } };
   };

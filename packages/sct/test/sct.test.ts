@@ -42,7 +42,7 @@ onEveryBackend(() => {
     const { denoised, stats } = stableTargetEstimator({ references })(batch, x0);
     const expected = stableTarget({ references, x0, noise: batch.noise, t: batch.t, ownIndex: indices });
     expectClose(denoised, expected.posteriorMean, 0);
-    expect(stats!.effectiveSampleSize).toBeCloseTo(tf.mean(expected.effectiveSampleSize).dataSync()[0]!, 5);
+    expectClose(stats!.effectiveSampleSize as tf.Scalar, tf.mean(expected.effectiveSampleSize), 1e-6);
     const ofClass = stableTargetEstimator({ references, classConditional: true })(batch, x0).denoised;
     const same = stableTarget({
       references,
@@ -61,7 +61,8 @@ onEveryBackend(() => {
     const batch = { images: tensor('x', [4, 2, 2, 1]), noise: tensor('e', [4, 2, 2, 1]), t: [1, 2, 3, 4] };
     const estimator = stableTargetEstimator({ references: 'batch' });
     await expectNoLeak(() => {
-      tf.dispose(estimator(batch, batch.images).denoised);
+      const { denoised, stats } = estimator(batch, batch.images);
+      tf.dispose([denoised, stats!.effectiveSampleSize as tf.Scalar]);
     });
   });
 });
@@ -69,6 +70,7 @@ onEveryBackend(() => {
 it('recipes go by their names, and shrink the gap at ECT’s overall rate from ECT’s start', () => {
   for (const [name, recipe] of Object.entries(sctRecipes)) {
     expect(recipe.name).toBe(name);
+    if (!('q' in recipe.schedule)) continue;
     const imagenet = name.includes('imagenet');
     const ect = progressiveSchedule({ q: imagenet ? 4 : 2, d: 25_000 });
     for (const iteration of [0, 25_000, 75_000]) {
