@@ -112,7 +112,7 @@ const varianceChart = ({ variance }: Summary): TopLevelSpec => ({
       title: 'variance per pixel',
       axis: { format: '.0e' },
     },
-    color: { field: 'estimator', type: 'nominal', title: null, sort: null },
+    color: { field: 'estimator', type: 'nominal', title: null, sort: null, legend: { labelLimit: 400 } },
   },
 });
 

@@ -53,7 +53,7 @@ export const sampling = {
 } as const;
 
 /** Samples behind each Fréchet distance, and images in a picture. */
-export const evaluation = { samples: 1000, batchSize: 100, gridSize: 8 } as const;
+export const evaluation = { samples: 500, batchSize: 100, gridSize: 8 } as const;
 
 /** Files that come with the example. `pnpm pretrain` makes them anew. */
 export const assets = {

@@ -21,6 +21,8 @@ import { network, sampling, tuning } from './settings';
 import type { CurvePoint, SampleResult, TuningResult } from './summary';
 import { disposeState, initTrainingState, trainingStep } from './training';
 
+const pictureFile = (steps: number) => `${steps}-step.png`;
+
 /** What a run remembers besides its tensors. */
 interface History {
   readonly curve: CurvePoint[];
@@ -55,7 +57,7 @@ export async function tune(name: MethodName, { options, signal, onProgress }: Jo
   const curve = saved?.history.curve ?? [];
   let trainingSeconds = saved?.history.trainingSeconds ?? 0;
 
-  const evaluate = (steps: keyof typeof sampling.middle, picture?: { folder: string; file: string }) => {
+  const evaluate = (steps: keyof typeof sampling.middle, picture: boolean) => {
     const { weights } = normalizeWeights(network, state.ema);
     const model = edm2Denoiser(network, weights);
     const distance = evaluateSampler(
@@ -72,7 +74,7 @@ export async function tune(name: MethodName, { options, signal, onProgress }: Jo
         reference,
         samples: options.samples,
         seed: options.seed,
-        ...(picture && { picture }),
+        ...(picture && { picture: { folder, file: pictureFile(steps) } }),
         onProgress: (step) => onProgress({ activity: `${steps}-step samples`, step, steps: options.samples }),
       },
     );
@@ -84,7 +86,8 @@ export async function tune(name: MethodName, { options, signal, onProgress }: Jo
   for (;;) {
     const due = state.step % tuning.evaluateEvery === 0 || state.step === options.steps;
     if (due && curve.at(-1)?.step !== state.step) {
-      curve.push({ step: state.step, frechet: { 1: await evaluate(1), 2: await evaluate(2) } });
+      const picture = state.step === options.steps;
+      curve.push({ step: state.step, frechet: { 1: await evaluate(1, picture), 2: await evaluate(2, picture) } });
       await save();
     }
     if (state.step >= options.steps) break;
@@ -110,12 +113,10 @@ export async function tune(name: MethodName, { options, signal, onProgress }: Jo
     await new Promise(setImmediate);
   }
 
-  const samples: SampleResult[] = [];
-  for (const steps of [1, 2, 4] as const) {
-    const file = `${steps}-step.png`;
-    const frechet = await evaluate(steps, { folder, file });
-    samples.push({ steps, evaluations: steps, frechet, file: `${name}/${file}` });
-  }
+  const last: Record<number, number> = { ...curve.at(-1)!.frechet, 4: await evaluate(4, true) };
+  const samples = ([1, 2, 4] as const).map((steps): SampleResult => {
+    return { steps, evaluations: steps, frechet: last[steps]!, file: `${name}/${pictureFile(steps)}` };
+  });
   const imagesPerSecond = (options.steps * options.batchSize) / trainingSeconds;
   await writeResult(options.out, name, { title: method.title, curve, samples, imagesPerSecond } satisfies TuningResult);
   disposeState(state);

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { VarianceRow } from './summary';
 
 /** Noise levels at which the training target's variance is measured. */
-const noiseLevels = [0.1, 0.2, 0.5, 1, 2, 5, 10];
+const noiseLevels = [0.2, 0.5, 1, 2, 5, 10];
 
 /** Sizes of the random reference sets that are measured, besides the one sample and the whole set. */
 const referenceCounts = [64, 1000, 10_000];
