@@ -53,7 +53,10 @@ export async function runJobs(
   let outcome: Outcome = { type: 'done' };
   const stop = (reason: Outcome) => {
     if (outcome.type === 'done') outcome = reason;
-    for (const child of running) if (child.connected) child.send('stop');
+    for (const child of running) {
+      // One that is ending by itself may be gone before the message reaches it.
+      if (child.connected) child.send('stop', () => {});
+    }
   };
   signal.addEventListener('abort', () => stop({ type: 'stopped' }));
 
