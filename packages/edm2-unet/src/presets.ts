@@ -1,10 +1,10 @@
 import { type Edm2Config, edm2Config } from './config';
 
-/** EDM2's published sizes: channels of the first level. */
-const modelChannels = { XS: 128, S: 192, M: 256, L: 320, XL: 384, XXL: 448 } as const;
-
 /** Name of a published size. */
-export type Edm2Size = keyof typeof modelChannels;
+export type Edm2Size = 'XS' | 'S' | 'M' | 'L' | 'XL' | 'XXL';
+
+/** EDM2's published sizes: channels of the first level. */
+const modelChannels: Record<Edm2Size, number> = { XS: 128, S: 192, M: 256, L: 320, XL: 384, XXL: 448 };
 
 /**
  * Configuration of a published EDM2 network: pixels at 64 × 64 (`imagenet64`) or the 64 × 64 × 4 latents of 512 × 512 images

@@ -11,9 +11,8 @@ export interface PrecisionRecall {
 
 /**
  * Precision and recall by nearest neighbours. A set's manifold is the union of balls around its features, each reaching as far as the
- * k-th nearest other feature of the set.
+ * k-th nearest other feature of the set: k is the option `neighbors`, from 1 to one less than the smaller set, 3 by default.
  *
- * @param options.neighbors k, from 1 to one less than the smaller set. Default 3.
  * @throws RangeError when k is not such a number, or the two have not as many features.
  * @see Kynkäänniemi et al. 2019, _Improved Precision and Recall Metric for Assessing Generative Models_, Eq. 1 and 2.
  */

@@ -17,9 +17,8 @@ export interface Optimizer {
   /** The state before the first step: zero moments. */
   init(params: tf.NamedTensorMap): OptimizerState;
   /**
-   * One update.
+   * One update, by a learning rate of 0 or more.
    *
-   * @param learningRate of this step, above or equal to 0
    * @throws Error listing names and shapes in which gradients or state differ from the parameters
    */
   update(

@@ -27,16 +27,17 @@ typedef struct {
   int rows, columns, step_y, step_x, first_y, first_x;
 } Placement;
 
-/** Copies n < 8 values, four at a time: up to three more are read and written, which what follows overwrites. */
+/** Copies n < 8 values. */
 INLINE void copy_few(float *to, const float *from, int n) {
-  store4(to, load4(from));
-  if (n > 4) store4(to + 4, load4(from + 4));
+  if (n & 4) store4(to, load4(from)), to += 4, from += 4;
+  if (n & 2) __builtin_memcpy(to, from, 2 * sizeof(float)), to += 2, from += 2;
+  if (n & 1) *to = *from;
 }
 
 /**
  * y[pixel] = Σ_taps x[pixel's input at tap] · W_tap. The packed filter is [panel][tap][channel][8], or
  * [column][tap][channel] where the results are few. taps: `count` pairs (y, x). zeros: at least 8 and in_channels zeros.
- * rows: 4·count pointers. patches: 4·count·in_channels floats and 8 to spare.
+ * rows: 4·count pointers. patches: 4·count·in_channels floats.
  */
 static void convolve(const float *x, float *y, Grid g, Placement place, const int *taps, int count, const float *filter,
                      int column, int columns, const float *zeros, const float **rows, float *patches) {
@@ -101,7 +102,7 @@ static void convolve(const float *x, float *y, Grid g, Placement place, const in
 int EXPORT(conv_scratch_bytes)(int taps, int k, int n) {
   int depth = taps * k;
   int filter = max_int(PACKED_FILTER, depth * PANEL);
-  return 4 * (min_int(filter, depth * round_up(n, PANEL)) + ROWS * depth + 8 + round_up(k + 8, 4) + ROWS * taps) + 64;
+  return 4 * (min_int(filter, depth * round_up(n, PANEL)) + ROWS * depth + round_up(k + 8, 4) + ROWS * taps) + 64;
 }
 
 /** Splits scratch into its parts, packs the filter a block of columns at a time, and convolves. */
@@ -110,7 +111,7 @@ static void convolve_blocks(const float *x, float *y, Grid g, Placement place, c
   int k = g.in_channels, n = g.out_channels, depth = count * k;
   int block = max_int(PACKED_FILTER / max_int(depth, 1) / PANEL, 1) * PANEL;
   float *patches = panels + depth * min_int(block, round_up(n, PANEL));
-  float *zeros = patches + ROWS * depth + 8;
+  float *zeros = patches + ROWS * depth;
   const float **rows = (const float **)(zeros + round_up(k + 8, 4));
   __builtin_memset(zeros, 0, (k + 8) * sizeof(float));
   for (int column = 0; column < n; column += block) {
