@@ -18,32 +18,59 @@ export const bytesOf = {
 /** Name of a type of values. */
 export type DType = keyof typeof bytesOf;
 
-/** The numbers behind 16-bit floats and other values that tfjs has no type for, as float32. Exact, but for F64, I64 and U64. */
+/**
+ * The numbers behind 16-bit floats and other values that tfjs has no type for, as float32. Exact, but for F64 and integers beyond 2^24.
+ * F32 that lies at a multiple of four bytes is not copied.
+ */
 export function toFloat32(data: Uint8Array, dtype: DType): Float32Array {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const values = new Float32Array(data.byteLength / bytesOf[dtype]);
-  if (dtype === 'F32' && data.byteOffset % 4 === 0)
-    return new Float32Array(data.buffer, data.byteOffset, values.length);
-  const read = readers[dtype];
-  for (let i = 0; i < values.length; i++) values[i] = read(view, i * bytesOf[dtype]);
+  const length = data.byteLength / bytesOf[dtype];
+  // Typed arrays begin at multiples of their width, a file's tensors do not.
+  const { buffer, byteOffset }: Uint8Array = data.byteOffset % bytesOf[dtype] === 0 ? data : new Uint8Array(data);
+  switch (dtype) {
+    case 'F32':
+      return new Float32Array(buffer, byteOffset, length);
+    case 'F16':
+      halves ??= Float32Array.from({ length: 65536 }, (_, bits) => halfToFloat(bits));
+      return lookUp(halves, new Uint16Array(buffer, byteOffset, length));
+    case 'BF16': {
+      const bits = Uint32Array.from(new Uint16Array(buffer, byteOffset, length), (value) => value << 16);
+      return new Float32Array(bits.buffer);
+    }
+    case 'BOOL':
+      return Float32Array.from(data, (value) => Number(value !== 0));
+    case 'I64':
+      return integersToFloat(new BigInt64Array(buffer, byteOffset, length));
+    case 'U64':
+      return integersToFloat(new BigUint64Array(buffer, byteOffset, length));
+    default:
+      return Float32Array.from(new arrays[dtype](buffer as ArrayBuffer, byteOffset, length));
+  }
+}
+
+const arrays = {
+  F64: Float64Array,
+  I32: Int32Array,
+  I16: Int16Array,
+  I8: Int8Array,
+  U32: Uint32Array,
+  U16: Uint16Array,
+  U8: Uint8Array,
+} as const;
+
+/** Every half-precision value by its bits, made when first used. */
+let halves: Float32Array | undefined;
+
+function integersToFloat(integers: ArrayLike<bigint>): Float32Array {
+  const values = new Float32Array(integers.length);
+  for (let i = 0; i < values.length; i++) values[i] = Number(integers[i]);
   return values;
 }
 
-const readers: Record<DType, (view: DataView, at: number) => number> = {
-  F64: (view, at) => view.getFloat64(at, true),
-  F32: (view, at) => view.getFloat32(at, true),
-  F16: (view, at) => halfToFloat(view.getUint16(at, true)),
-  BF16: (view, at) => brainToFloat(view.getUint16(at, true)),
-  I64: (view, at) => Number(view.getBigInt64(at, true)),
-  I32: (view, at) => view.getInt32(at, true),
-  I16: (view, at) => view.getInt16(at, true),
-  I8: (view, at) => view.getInt8(at),
-  U64: (view, at) => Number(view.getBigUint64(at, true)),
-  U32: (view, at) => view.getUint32(at, true),
-  U16: (view, at) => view.getUint16(at, true),
-  U8: (view, at) => view.getUint8(at),
-  BOOL: (view, at) => Number(view.getUint8(at) !== 0),
-};
+function lookUp(table: Float32Array, indices: Uint16Array): Float32Array {
+  const values = new Float32Array(indices.length);
+  for (let i = 0; i < values.length; i++) values[i] = table[indices[i]!]!;
+  return values;
+}
 
 /** Bytes of float32 numbers in another type of floats, rounded to nearest, ties to even. */
 export function fromFloat32(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
@@ -89,11 +116,6 @@ const roundToEven = (x: number) => {
   const floor = Math.floor(x);
   const rest = x - floor;
   return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
-};
-
-const brainToFloat = (bits: number) => {
-  scratch.setUint32(0, bits << 16);
-  return scratch.getFloat32(0);
 };
 
 function floatToBrain(value: number): number {

@@ -1,4 +1,10 @@
 export { bytesOf, type DType, fromFloat32, toFloat32 } from './dtypes';
 export { CheckpointError } from './error';
+export { MismatchError, matchTensors } from './match';
+export { readNpy, readNpz, writeNpy, writeNpz } from './npy';
+export { type Checkpoint, type CheckpointFormat, type OpenOptions, openCheckpoint } from './open';
 export { type FileTensor, readSafetensors, type TensorFile, writeSafetensors } from './safetensors';
 export { type FromTensorsOptions, fromTensors, toTensors } from './tensors';
+export { writeTorchStateDict } from './torch-write';
+export { tensorsOf } from './tree';
+export { CheckpointObject, CheckpointTensor, type CheckpointValue, type ConstructorArguments } from './values';

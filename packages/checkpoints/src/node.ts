@@ -2,7 +2,44 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CheckpointError } from './error';
+import { type Checkpoint, type OpenOptions, openCheckpoint as openBytes } from './open';
 import { readSafetensors, type TensorFile } from './safetensors';
+
+/** Bytes that are read at once: the system reads less than 2 GiB. */
+const CHUNK = 2 ** 30;
+
+/**
+ * Opens a checkpoint of any format from disk. The file is read into memory once; tensors are views into it wherever they can be.
+ *
+ * @throws CheckpointError, the path in its message, when the file is in none of the formats or is damaged; the file system's error when
+ *   it cannot be read
+ * @see the function of the same name of `@cm/checkpoints`, which takes the bytes
+ */
+export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
+  const bytes = await readWhole(path);
+  try {
+    return openBytes(bytes, options);
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new CheckpointError(`${path}: ${error.reason}`, error.offset);
+  }
+}
+
+async function readWhole(path: string): Promise<Uint8Array> {
+  const file = await open(path, 'r');
+  try {
+    const bytes = new Uint8Array((await file.stat()).size);
+    let at = 0;
+    while (at < bytes.length) {
+      const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK, bytes.length - at), at);
+      if (bytesRead === 0) throw new CheckpointError(`${path} became shorter while it was read`, at);
+      at += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
 
 /**
  * Reads a safetensors file from disk.
@@ -16,10 +53,7 @@ export async function readSafetensorsFile(path: string): Promise<TensorFile> {
     return readSafetensors(bytes);
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
-    throw new CheckpointError(
-      `${path} is not a safetensors file: ${error.message.replace(/ \(at byte \d+\)$/, '')}`,
-      error.offset,
-    );
+    throw new CheckpointError(`${path} is not a safetensors file: ${error.reason}`, error.offset);
   }
 }
 

@@ -1,5 +1,5 @@
 import { bytesOf, type DType } from './dtypes';
-import { CheckpointError } from './error';
+import { CheckpointError, quote } from './error';
 
 /** A tensor as a file has it: the bytes are a view into the file's, little-endian and row-major. */
 export interface FileTensor {
@@ -132,10 +132,6 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isSizes = (value: unknown): value is number[] =>
   Array.isArray(value) && value.length <= 64 && value.every((extent) => Number.isSafeInteger(extent) && extent >= 0);
-const quote = (value: unknown) => {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 100 ? `${text.slice(0, 100)}…` : text;
-};
 
 /**
  * The bytes of a safetensors file. The same tensors and metadata give the same bytes: names are sorted, the header is padded

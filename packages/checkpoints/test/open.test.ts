@@ -1,0 +1,159 @@
+import { fileURLToPath } from 'node:url';
+import { openCheckpoint as openFile } from '@cm/checkpoints/node';
+import { describe, expect, it } from 'vitest';
+import {
+  CheckpointError,
+  CheckpointTensor,
+  fromFloat32,
+  openCheckpoint,
+  readSafetensors,
+  tensorsOf,
+  toFloat32,
+} from '../src';
+import { fixture, numbers } from './files';
+
+const network = readSafetensors(fixture('edm2-snapshot.expected.safetensors'));
+const count = Array.from({ length: 24 }, (_, i) => i);
+
+describe("NVIDIA's snapshot of a network", () => {
+  const { format, tensors, root, metadata, init, tree } = openCheckpoint(fixture('edm2-snapshot.pkl'));
+
+  it('has every tensor of the network under its own name, bit for bit', () => {
+    expect(format).toBe('pickle');
+    expect(root).toBe('ema');
+    expect(Object.keys(tensors).sort()).toEqual(Object.keys(network.tensors).sort());
+    for (const [name, tensor] of Object.entries(tensors)) {
+      expect(tensor.shape.length === 0 ? [1] : tensor.shape, name).toEqual(network.tensors[name]!.shape);
+      expect(numbers(tensor), name).toEqual(numbers(network.tensors[name]!));
+    }
+    expect(tensors['unet.out_conv.weight']!.dtype).toBe('F16');
+  });
+
+  it('says what the network was constructed with, and what lies beside it', () => {
+    expect(init?.className).toBe('Precond');
+    expect({ ...init?.kwargs }).toEqual(JSON.parse(network.metadata.init_kwargs!));
+    expect(metadata).toMatchObject({ dataset_kwargs: { path: 'img64.zip', use_labels: true }, slope: 0.1 });
+  });
+
+  it('is held once: tensors are views into the file', () => {
+    const bytes = fixture('edm2-snapshot.pkl');
+    for (const tensor of Object.values(openCheckpoint(bytes).tensors)) expect(tensor.data.buffer).toBe(bytes.buffer);
+  });
+
+  it('opens from disk as from memory', async () => {
+    const path = fileURLToPath(new URL('fixtures/edm2-snapshot.pkl', import.meta.url));
+    expect((await openFile(path)).tree).toEqual(tree);
+    await expect(openFile(fileURLToPath(new URL('fixtures/make.py', import.meta.url)))).rejects.toThrow(
+      /make\.py: file of \d+ bytes begins with 22 22 22 57, expected safetensors/,
+    );
+  });
+});
+
+describe('a PyTorch file', () => {
+  it.each(['state-zip.pt', 'state-legacy.pth'])('%s has the network, and what lies beside it', (name) => {
+    const { tensors, root, metadata } = openCheckpoint(fixture(name));
+    expect(root).toBe('state');
+    expect(metadata).toEqual(Object.assign(Object.create(null), { step: 3, lr: 0.001 }));
+    expect(Object.keys(tensors).sort()).toEqual(Object.keys(network.tensors).sort());
+    for (const [key, tensor] of Object.entries(tensors)) {
+      expect(tensor.dtype).toBe('F32');
+      // The snapshot has the same network rounded to sixteen bits.
+      const rounded = toFloat32(fromFloat32(Float32Array.from(numbers(tensor)), 'F16'), 'F16');
+      const expected = numbers(network.tensors[key]!);
+      expect([Array.from(rounded), numbers(tensor)], key).toContainEqual(expected);
+    }
+  });
+
+  it('of either kind has the same bits', () => {
+    const [zip, legacy] = ['state-zip.pt', 'state-legacy.pth'].map((name) => openCheckpoint(fixture(name)).tensors);
+    for (const name of Object.keys(zip!)) {
+      expect(new Uint8Array(zip![name]!.data), name).toEqual(new Uint8Array(legacy![name]!.data));
+    }
+  });
+
+  it('has tensors of every type, and views of others', () => {
+    const { tensors } = openCheckpoint(fixture('types.pt'));
+    const third = count.map((i) => Math.fround(i / 3));
+    expect(numbers(tensors.float64!)).toEqual(third);
+    expect(numbers(tensors.float32!)).toEqual(third);
+    for (const name of ['float16', 'bfloat16']) {
+      expect(tensors[name]!.shape).toEqual([2, 3, 4]);
+      for (const [i, value] of numbers(tensors[name]!).entries()) expect(value).toBeCloseTo(i / 3, 1);
+    }
+    for (const name of ['int64', 'int32', 'int16', 'int8']) {
+      expect(numbers(tensors[name]!), name).toEqual(count.map((i) => i - 12));
+    }
+    expect(numbers(tensors.uint8!)).toEqual(count);
+    expect(numbers(tensors.bool!)).toEqual(count.map((i) => Number(i > 11)));
+    expect([tensors.uint16!.dtype, ...numbers(tensors.uint16!)]).toEqual(['U16', 0, 1, 2]);
+    expect([tensors.scalar!.shape, numbers(tensors.scalar!)]).toEqual([[], [2.5]]);
+    expect([tensors.empty!.shape, numbers(tensors.empty!)]).toEqual([[0, 4], []]);
+    expect(tensors.transposed!.shape).toEqual([4, 2, 3]);
+    expect(numbers(tensors.transposed!)).toEqual(
+      [0, 1, 2, 3].flatMap((k) => [0, 1].flatMap((i) => [0, 1, 2].map((j) => 12 * i + 4 * j + k))),
+    );
+    expect(numbers(tensors.slice!)).toEqual([13, 14, 17, 18, 21, 22]);
+    expect(numbers(tensors.expanded!)).toEqual([1, 2, 1, 2, 1, 2]);
+    expect(numbers(tensors.parameter!)).toEqual(count.slice(0, 12));
+  });
+
+  it.each(['training.pth', 'training-legacy.pth'])('%s of a training loop is a tree', (name) => {
+    const { tree, tensors, root, metadata } = openCheckpoint(fixture(name));
+    expect(root).toBe('');
+    expect(metadata).toMatchObject({
+      iteration: 7,
+      dtype: 'torch.float16',
+      size: [2, 3],
+      device: 'cuda:1',
+      seed: 2n ** 70n,
+      bytes: Uint8Array.of(0, 255),
+      names: ['a'],
+      pair: [1, null],
+    });
+    expect(tensors['model.net.0.weight']!.shape).toEqual([2, 3]);
+    expect(numbers(tensors['optimizers.net.state.0.step']!)).toEqual([1]);
+    expect(tree).toMatchObject({ optimizers: { net: { param_groups: [{ lr: 0.001, params: [0, 1, 2, 3] }] } } });
+
+    const part = openCheckpoint(fixture(name), { at: 'model.net' });
+    expect(Object.keys(part.tensors)).toEqual([
+      '0.weight',
+      '0.bias',
+      '1.weight',
+      '1.bias',
+      '1.running_mean',
+      '1.running_var',
+      '1.num_batches_tracked',
+    ]);
+    expect(() => openCheckpoint(fixture(name), { at: 'model.nothing' })).toThrow(
+      'nothing is at "model.nothing"; below "model" are ["net"]',
+    );
+  });
+});
+
+describe('a pickle of NumPy values', () => {
+  it.each([2, 4, 5])('of protocol %i has arrays and numbers', (protocol) => {
+    const { tree } = openCheckpoint(fixture(`numpy-${protocol}.pkl`));
+    expect(tree).toMatchObject({ float: 0.1, half: 0.5, long: 2 ** 40, truth: true });
+    const tensors = tensorsOf(tree);
+    expect(numbers(tensors.array!)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect([tensors.fortran!.shape, numbers(tensors.fortran!)]).toEqual([
+      [2, 3],
+      [0, 1, 2, 3, 4, 5],
+    ]);
+    expect(numbers(tensors.big!)).toEqual([0, 1, 2]);
+    expect(numbers(tensors['list.0']!)).toEqual([1, 1]);
+  });
+});
+
+describe('safetensors', () => {
+  it('open like the others', () => {
+    const { format, tensors, metadata, root } = openCheckpoint(fixture('edm2-snapshot.expected.safetensors'));
+    expect([format, root, metadata]).toEqual(['safetensors', '', network.metadata]);
+    expect(tensors['unet.out_gain']).toBeInstanceOf(CheckpointTensor);
+    expect(numbers(tensors['unet.out_gain']!)).toEqual(numbers(network.tensors['unet.out_gain']!));
+  });
+});
+
+it.each(['nothing', '\u0000'.repeat(20), ''])('a file in no format (%j) is refused', (content) => {
+  expect(() => openCheckpoint(new TextEncoder().encode(content))).toThrow(CheckpointError);
+});

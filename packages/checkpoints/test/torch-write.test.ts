@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { openCheckpoint, writeTorchStateDict } from '../src';
+import { fixture } from './files';
+
+describe('a state dictionary that is written', () => {
+  const { uint16, ...source } = openCheckpoint(fixture('types.pt')).tensors;
+  const bytes = writeTorchStateDict(source);
+
+  it('is a PyTorch file with the same names, types, shapes and bits, in the same order', () => {
+    const { format, root, tensors } = openCheckpoint(bytes);
+    expect([format, root]).toEqual(['torch-zip', '']);
+    expect(Object.keys(tensors)).toEqual(Object.keys(source));
+    for (const [name, { dtype, shape, data }] of Object.entries(source)) {
+      expect(tensors[name], name).toMatchObject({ dtype, shape });
+      expect(new Uint8Array(tensors[name]!.data), name).toEqual(new Uint8Array(data));
+    }
+  });
+
+  it('is the same each time, with storages at multiples of 64 bytes', () => {
+    expect(writeTorchStateDict(source)).toEqual(bytes);
+    for (const { data, shape } of Object.values(openCheckpoint(bytes).tensors)) {
+      if (!shape.includes(0)) expect((data.byteOffset - bytes.byteOffset) % 64).toBe(0);
+    }
+  });
+
+  it('refuses what PyTorch has no storage for, and what does not fit', () => {
+    expect(() => writeTorchStateDict({ uint16: uint16! })).toThrow('uint16 is U16');
+    expect(() => writeTorchStateDict({ a: { dtype: 'F32', shape: [2], data: new Uint8Array(4) } })).toThrow(
+      'a has 4 bytes, expected 8 for F32 [2]',
+    );
+  });
+});
