@@ -42,14 +42,15 @@ export function settle(root: unknown, budget: Budget): CheckpointValue {
 
   const visitAll = (items: Record<string, unknown> | unknown[], depth: number): Extent => {
     let [values, height, tensors, bytes] = [1, 0, 0, 0];
-    for (const [key, item] of Object.entries(items)) {
-      const value = settled(item);
-      if (value !== item) (items as Record<string, unknown>)[key] = value;
+    for (const key of Array.isArray(items) ? items.keys() : Object.keys(items)) {
+      const table = items as Record<string | number, unknown>;
+      const value = settled(table[key]);
+      if (value !== table[key]) table[key] = value;
       const extent = visit(value, depth + 1);
       values += extent.values;
       height = Math.max(height, extent.height);
       tensors += extent.tensors;
-      bytes += extent.bytes + extent.tensors * (key.length + 1);
+      bytes += extent.bytes + extent.tensors * (String(key).length + 1);
     }
     return { values, height: height + 1, tensors, bytes };
   };
@@ -109,7 +110,8 @@ export function tensorsOf(value: CheckpointValue): Readonly<Record<string, Check
 function children(value: unknown): [string, unknown][] {
   if (isModule(value)) {
     const { _parameters, _buffers, _modules, _non_persistent_buffers_set: hidden } = value.state;
-    const buffers = entriesOf(_buffers).filter(([name]) => !(Array.isArray(hidden) && hidden.includes(name)));
+    const transient = new Set<unknown>(Array.isArray(hidden) ? hidden : []);
+    const buffers = entriesOf(_buffers).filter(([name]) => !transient.has(name));
     return [...entriesOf(_parameters), ...buffers, ...entriesOf(_modules)];
   }
   if (value instanceof CheckpointObject) return Object.entries(value.state);

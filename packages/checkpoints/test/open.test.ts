@@ -40,6 +40,21 @@ describe("NVIDIA's snapshot of a network", () => {
     for (const tensor of Object.values(openCheckpoint(bytes).tensors)) expect(tensor.data.buffer).toBe(bytes.buffer);
   });
 
+  it('has what a state dictionary has: parameters and persistent buffers, of containers too', () => {
+    const { tensors, init } = openCheckpoint(fixture('tiny-snapshot.pkl'));
+    expect(init).toMatchObject({ className: 'Precond', kwargs: { img_resolution: 8 } });
+    expect(Object.keys(tensors)).toEqual([
+      'model.weight',
+      'model.frequencies',
+      'blocks.8x8.0.weight',
+      'blocks.8x8.0.bias',
+    ]);
+    const { tensors: inner, init: linear } = openCheckpoint(fixture('tiny-snapshot.pkl'), { at: 'ema.model' });
+    expect(Object.keys(inner)).toEqual(['weight', 'frequencies']);
+    expect(linear).toMatchObject({ className: 'Linear', args: [3, 4] });
+    expect(numbers(inner.frequencies!)).toEqual([0, 1, 2, 3]);
+  });
+
   it('opens from disk as from memory', async () => {
     const path = fileURLToPath(new URL('fixtures/edm2-snapshot.pkl', import.meta.url));
     expect((await openFile(path)).tree).toEqual(tree);
