@@ -109,5 +109,5 @@ function checkInput(config: Edm2Config, x: tf.Tensor4D, t: tf.Tensor1D, labels?:
   if (outside !== undefined) throw new Error(`edm2Denoiser: labels have ${outside}, expected 0 to ${labelDim - 1}`);
 }
 
-/** Backends on which looking at labels waits for nothing; elsewhere a label out of range counts as no class. */
-const inMainMemory = new Set(['cpu', 'wasm']);
+/** Backends on which looking at labels costs little; elsewhere a label out of range counts as no class. */
+const inMainMemory = new Set(['cpu', 'wasm', 'torch']);

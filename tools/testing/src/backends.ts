@@ -1,4 +1,5 @@
 import '@tensorflow/tfjs-backend-cpu';
+import { isInstalled } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe } from 'vitest';
 import { useWasm } from './wasm';
@@ -6,6 +7,8 @@ import { useWasm } from './wasm';
 const backends: Record<string, () => Promise<unknown>> = {
   cpu: () => tf.setBackend('cpu'),
   wasm: useWasm,
+  // Where libtorch has been set up, by `npx cm-torch setup`.
+  ...(isInstalled() && { torch: () => tf.setBackend('torch') }),
 };
 
 /** Runs a suite once on every backend that is present. */

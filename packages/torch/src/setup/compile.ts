@@ -1,0 +1,90 @@
+import { execFile, execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { include_dir as nodeHeaders } from 'node-api-headers';
+import { home } from '../installation';
+import type { Libtorch } from './libtorch';
+
+const run = promisify(execFile);
+// From src/setup/compile.ts and from the bundled dist/cli.js alike.
+const sources = [new URL('../native/', import.meta.url), new URL('../../native/', import.meta.url)]
+  .map((url) => fileURLToPath(url))
+  .find((folder) => existsSync(folder))!;
+
+/** The C++ compiler: that of the environment variable CXX, or the first that is there. */
+export function findCompiler(): { command: string; version: string } | undefined {
+  for (const command of [process.env.CXX, 'g++', 'clang++', 'c++']) {
+    if (!command) continue;
+    try {
+      const version = execFileSync(command, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+      return { command, version: version.split('\n')[0]! };
+    } catch {}
+  }
+  return undefined;
+}
+
+function flagsFor({ version, include }: Libtorch): string[] {
+  const [major, minor] = version.split('.').map(Number) as [number, number];
+  const standard = major > 2 || (major === 2 && minor >= 10) ? 'c++20' : 'c++17';
+  // Built where it runs, it may use every instruction of this processor. libtorch brings the OpenMP runtime.
+  const code = ['-O3', '-march=native', '-fopenmp', '-fno-math-errno', '-fno-trapping-math'];
+  return [
+    `-std=${standard}`,
+    ...code,
+    '-fPIC',
+    '-fvisibility=hidden',
+    ...[nodeHeaders, ...include].map((f) => `-I${f}`),
+  ];
+}
+
+/**
+ * Compiles the addon for a libtorch, unless that has been done: once for each set of sources, libtorch, compiler and processor.
+ *
+ * @returns the path of the module
+ * @throws Error with the compiler's message, or saying that there is no compiler
+ */
+export async function compile(libtorch: Libtorch, say: (line: string) => void): Promise<string> {
+  const compiler = findCompiler();
+  if (!compiler) {
+    throw new Error('there is no C++ compiler: install g++ (Debian: apt-get install g++) or set CXX to one with C++20');
+  }
+  const files = readdirSync(sources).filter((file) => file.endsWith('.cc'));
+  const flags = flagsFor(libtorch);
+  const key = createHash('sha256');
+  for (const file of readdirSync(sources).sort()) key.update(file).update(readFileSync(join(sources, file)));
+  key.update(JSON.stringify([flags, libtorch, compiler, cpus()[0]?.model]));
+  const folder = join(home(), 'builds', `${libtorch.version}-${key.digest('hex').slice(0, 16)}`);
+  const addon = join(folder, 'cm_torch.node');
+  if (existsSync(addon)) {
+    say(`Already compiled: ${addon}`);
+    return addon;
+  }
+  say(`Compiling ${files.length} files with ${compiler.version}.`);
+  const partial = `${folder}.partial-${process.pid}`;
+  rmSync(partial, { recursive: true, force: true });
+  mkdirSync(partial, { recursive: true });
+  try {
+    const queue = [...files];
+    const worker = async () => {
+      for (let file = queue.shift(); file; file = queue.shift()) {
+        await run(compiler.command, [...flags, '-c', join(sources, file), '-o', join(partial, `${file}.o`)]);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(files.length, availableParallelism()) }, worker));
+    const objects = files.map((file) => join(partial, `${file}.o`));
+    const libraries = [`-L${libtorch.libraries}`, `-Wl,-rpath,${libtorch.libraries}`, '-ltorch_cpu', '-lc10'];
+    await run(compiler.command, ['-shared', '-s', '-o', join(partial, 'cm_torch.node'), ...objects, ...libraries]);
+    for (const object of objects) rmSync(object);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(partial, folder);
+  } catch (error) {
+    rmSync(partial, { recursive: true, force: true });
+    const { stderr, message } = error as { stderr?: string; message: string };
+    throw new Error(`the compiler failed for libtorch ${libtorch.version}:\n${(stderr || message).slice(0, 4000)}`);
+  }
+  return addon;
+}
