@@ -1,0 +1,3 @@
+export { type Output, run } from './command';
+export { type Converted, type ConvertOptions, convert } from './convert';
+export { type Inspection, inspect, type TensorSummary } from './inspect';
