@@ -15,7 +15,7 @@ export interface Checkpoint {
   readonly format: CheckpointFormat;
   /**
    * Every tensor by name, in the file's order. Where one entry of the tree alone has tensors (the `ema` of NVIDIA's snapshots, the `model` of
-   * a training file) the names are that entry's own, those of the network's state dictionary.
+   * a training file) the names are that entry's own, those of the network's state dictionary. The array of an `.npy` file is `tensor`.
    */
   readonly tensors: Readonly<Record<string, CheckpointTensor>>;
   /** Path of that entry in the tree; empty where the names are those of the whole tree. */

@@ -171,8 +171,9 @@ export function writeSafetensors(
   file.set(text, 8);
   let offset = 8 + padded;
   for (const name of names) {
-    file.set(tensors[name]!.data, offset);
-    offset += tensors[name]!.data.byteLength;
+    const { data } = tensors[name]!;
+    file.set(data, offset);
+    offset += data.byteLength;
   }
   return file;
 }

@@ -168,12 +168,16 @@ export function locate(tree: CheckpointValue, at?: string): Located {
   return { root, value, metadata, init: value instanceof CheckpointObject ? value.init : undefined };
 }
 
-/** Whether a value has tensors, each asked for once. */
+/**
+ * Whether a value has tensors of a network, each value asked for once. Objects that are no modules have none: EDM2's encoders carry arrays of
+ * their own beside the network.
+ */
 function tensorFinder(): (value: unknown) => boolean {
   const known = new Map<unknown, boolean>();
   const has = (value: unknown): boolean => {
     if (value instanceof CheckpointTensor) return true;
     if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false;
+    if (value instanceof CheckpointObject && !isModule(value)) return false;
     const seen = known.get(value);
     if (seen !== undefined) return seen;
     const found = children(value).some(([, child]) => has(child));

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { CheckpointError, openCheckpoint } from '../src';
+import { allowedNames } from '../src/constructors';
+import { int32, type Part, pickle, text } from './pickles';
 
 /** A file to mutate, and how often it is taken. */
 interface Seed {
@@ -7,7 +9,7 @@ interface Seed {
   readonly bytes: Uint8Array;
 }
 
-/** What became of the mutated files. */
+/** What became of the inputs. */
 export interface FuzzCounts {
   readonly inputs: number;
   readonly opened: number;
@@ -41,7 +43,7 @@ const small = [
 const MAX_BYTES = 8 * 2 ** 20;
 
 /**
- * Opens mutated checkpoints and reads their tensors. The same seed makes the same inputs.
+ * Opens mutated checkpoints, and pickles of random instructions, and reads their tensors. The same seed makes the same inputs.
  *
  * @throws Error with the file, the number of the input and the cause, when opening ends in anything but a checkpoint or a CheckpointError, or
  *   takes longer than five seconds
@@ -51,13 +53,15 @@ export function fuzz(seed: number, inputs: number, progress: (done: number) => v
     return { name, bytes: new Uint8Array(readFileSync(new URL(`fixtures/${name}`, import.meta.url))) };
   });
   const seeds: Record<string, number> = Object.fromEntries(files.map(({ name }) => [name, 0]));
+  seeds['random pickles'] = 0;
   const random = generator(seed);
   let [opened, refused, refusedInReading, slowestMs] = [0, 0, 0, 0];
   for (let i = 0; i < inputs; i++) {
     const from = random(10) === 0 ? random(large.length) : large.length + random(small.length);
-    const { name, bytes } = files[from]!;
+    const isProgram = random(5) === 0;
+    const { name, bytes } = isProgram ? { name: 'random pickles', bytes: program(random) } : files[from]!;
     seeds[name]!++;
-    const input = mutate(bytes, files[random(files.length)]!.bytes, random);
+    const input = isProgram ? bytes : mutate(bytes, files[random(files.length)]!.bytes, random);
     const started = performance.now();
     let isOpen = false;
     try {
@@ -100,6 +104,49 @@ function generator(seed: number): Random {
 /** Instructions of pickles, so that mutated ones say something. */
 const instructions = Uint8Array.from('.(012NKMJGXTUCB]a)tls}udehjqrcRbQ', (c) => c.charCodeAt(0));
 const extremes = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff];
+
+/** Names that a pickle may use, called with whatever is there. */
+const names = [...allowedNames.keys()].map((name) => new TextEncoder().encode(`c${name.replace(' ', '\n')}\n`));
+
+/** A pickle of random instructions, such that most find on the stack and among the notes what they take. */
+function program(random: Random): Uint8Array {
+  const parts: Part[] = [];
+  let depth = 0;
+  let notes = 0;
+  const push = (part: Part, more = 1) => {
+    parts.push(part);
+    depth += more;
+  };
+  const makers: (() => void)[] = [
+    () => push(['N', 0x88, 0x89, ']', '}', ')', 0x8f][random(7)]!),
+    () => push(['K', random(256)]),
+    () => push(['J', int32([-1, 0, 1, 2 ** 30, -(2 ** 31)][random(5)]!)]),
+    () => push(['G', Uint8Array.from({ length: 8 }, () => random(256))]),
+    () =>
+      push(text(['', 'a', 'latin1', 'class', 'state', '_parameters', '_modules', '__proto__', '<', 'f8'][random(10)]!)),
+    () => push(['C', 3, 'abc']),
+    () => push(names[random(names.length)]!),
+    () => push('2'),
+    () => notes > 0 && push(['h', random(Math.min(notes, 256))]),
+    () => {
+      parts.push(0x94);
+      notes++;
+    },
+    () => depth > 1 && push(['a', 'b', 0x86, 'R', 0x81][random(5)]!, -1),
+    () => depth > 0 && push(0x85, 0),
+    () => depth > 2 && push([0x87, 's'][random(2)]!, -2),
+    () => {
+      // A call of a name with so many arguments, and perhaps a state.
+      push([names[random(names.length)]!, 0x94, '(']);
+      notes++;
+      for (let i = random(8); i > 0; i--) makers[random(9)]!();
+      push(['t', ['R', 0x81][random(2)]!], 0);
+    },
+  ];
+  for (let i = 1 + random(60); i > 0; i--) makers[random(makers.length)]!();
+  // What is left on the stack becomes one tuple.
+  return pickle('(', ...parts, 't');
+}
 
 function mutate(bytes: Uint8Array, other: Uint8Array, random: Random): Uint8Array {
   let result: Uint8Array = bytes.slice();

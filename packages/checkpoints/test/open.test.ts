@@ -41,7 +41,9 @@ describe("NVIDIA's snapshot of a network", () => {
   });
 
   it('has what a state dictionary has: parameters and persistent buffers, of containers too', () => {
-    const { tensors, init } = openCheckpoint(fixture('tiny-snapshot.pkl'));
+    const { tensors, init, metadata } = openCheckpoint(fixture('tiny-snapshot.pkl'));
+    // An encoder's own arrays are no tensors of the network.
+    expect(metadata.encoder).toMatchObject({ className: 'StandardRGBEncoder', state: { scale: { shape: [2] } } });
     expect(init).toMatchObject({ className: 'Precond', kwargs: { img_resolution: 8 } });
     expect(Object.keys(tensors)).toEqual([
       'model.weight',

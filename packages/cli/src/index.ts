@@ -1,3 +1,4 @@
 export { type Output, run } from './command';
 export { type Converted, type ConvertOptions, convert } from './convert';
 export { type Inspection, inspect, type TensorSummary } from './inspect';
+export type { Json } from './plain';
