@@ -4,11 +4,10 @@ import { CheckpointError } from './error';
 export const MAX_DEPTH = 256;
 
 /** Values that a tree may have when written out, what is shared counted each time. */
-export const MAX_VALUES = 4_000_000;
+export const MAX_VALUES = 1_000_000;
 
-/** Instructions and notes of all pickles of a file together. A network of two thousand tensors takes about 200,000. */
-export const MAX_INSTRUCTIONS = 4_000_000;
-const MAX_NOTES = 2_000_000;
+/** Instructions of all pickles of a file together. A network of two thousand tensors takes about 200,000. */
+export const MAX_INSTRUCTIONS = 1_000_000;
 
 /** Longest text and longest name of a tensor. Sources that NVIDIA's files carry are the longest text met, at 100 kB. */
 export const MAX_TEXT = 16 * 2 ** 20;
@@ -21,8 +20,6 @@ export interface Budget {
   allocate(bytes: number, offset: number): void;
   /** Counts an instruction of a pickle. @throws CheckpointError when they are too many */
   instruction(offset: number): void;
-  /** Counts a value that a pickle notes for later. @throws CheckpointError when they are too many */
-  note(offset: number): void;
 }
 
 /** What is spent by default on a file: eight times its size, and 256 MiB where that is more. */
@@ -32,7 +29,6 @@ export const defaultMaxBytes = (fileBytes: number) => Math.max(256 * 2 ** 20, 8 
 export function budgetOf(maxBytes: number): Budget {
   let bytes = 0;
   let instructions = 0;
-  let notes = 0;
   return {
     maxBytes,
     allocate(more, offset) {
@@ -44,9 +40,6 @@ export function budgetOf(maxBytes: number): Budget {
       if (++instructions > MAX_INSTRUCTIONS) {
         throw new CheckpointError(`file has more than ${MAX_INSTRUCTIONS} instructions`, offset);
       }
-    },
-    note(offset) {
-      if (++notes > MAX_NOTES) throw new CheckpointError(`file notes more than ${MAX_NOTES} values`, offset);
     },
   };
 }

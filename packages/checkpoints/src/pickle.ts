@@ -110,7 +110,6 @@ export function readPickle(bytes: Uint8Array, start: number, options: PickleOpti
   const top = (): unknown =>
     stack.length > floor() ? stack[stack.length - 1] : fail('pickle takes a value where there is none');
   const note = (index: number) => {
-    budget.note(context.offset);
     memo.set(index, top());
   };
   const recall = (index: number) => push(memo.has(index) ? memo.get(index) : fail(`nothing was noted as ${index}`));

@@ -29,8 +29,8 @@ interface Extent {
  * @throws CheckpointError
  */
 export function settle(root: unknown, budget: Budget): CheckpointValue {
-  const known = new Map<object, Extent>();
-  const open = new Set<object>();
+  /** Of every container that has been visited; `open` while it is. */
+  const known = new Map<object, Extent | 'open'>();
   const fail = (reason: string): never => {
     throw new CheckpointError(reason, 0);
   };
@@ -64,14 +64,13 @@ export function settle(root: unknown, budget: Budget): CheckpointValue {
     }
     const container = value as object;
     const seen = known.get(container);
+    if (seen === 'open') return fail('tree contains itself');
     if (seen) return seen;
-    if (open.has(container)) fail('tree contains itself');
-    open.add(container);
+    known.set(container, 'open');
     let extent: Extent;
     if (Array.isArray(container) || isDictionary(container)) extent = visitAll(container, depth);
     else if (container instanceof CheckpointObject) extent = visitAll(container.state, depth);
     else return fail(`tree has ${kindOf(value)}, which is no data`);
-    open.delete(container);
     if (!(extent.values <= MAX_VALUES)) fail(`tree has more than ${MAX_VALUES} values`);
     if (extent.height > MAX_DEPTH) fail(`tree is deeper than ${MAX_DEPTH}`);
     known.set(container, extent);

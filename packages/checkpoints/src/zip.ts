@@ -18,7 +18,9 @@ export interface ZipEntry {
 
 /** Deflate's highest ratio: 258 bytes from two bits. */
 const MAX_RATIO = 1032;
-const MAX_ENTRIES = 100_000;
+
+/** Entries of an archive: one a tensor, or one an array. */
+const MAX_ENTRIES = 20_000;
 
 /** Whether a file begins as archives do. */
 export const isZip = (bytes: Uint8Array) =>

@@ -66,7 +66,7 @@ describe('a pickle that', () => {
         'h',
         40,
       ),
-      /more than 4000000 values/,
+      /more than 1000000 values/,
     ],
     [
       'has a class among its values',
@@ -86,15 +86,9 @@ describe('a pickle that', () => {
   });
 
   it('runs on and on is refused at the limit of instructions', () => {
-    const bytes = new Uint8Array(5_000_000).fill(0x4e);
+    const bytes = new Uint8Array(2_000_000).fill(0x4e);
     bytes.set([0x80, 4]);
-    expect(refused(bytes).reason).toMatch(/more than 4000000 instructions/);
-  });
-
-  it('notes too much is refused', () => {
-    const bytes = new Uint8Array(3_000_000).fill(0x94);
-    bytes.set([0x80, 4, 0x4e]);
-    expect(refused(bytes).reason).toMatch(/notes more than 2000000/);
+    expect(refused(bytes).reason).toMatch(/more than 1000000 instructions/);
   });
 
   it('copies one list many times is refused by what it would take', () => {
