@@ -1,4 +1,5 @@
 import type { Inspection } from './inspect';
+import type { Json } from './plain';
 
 /** What {@link Inspection} says, for a terminal. */
 export function tableOf(inspection: Inspection): string {
@@ -7,10 +8,10 @@ export function tableOf(inspection: Inspection): string {
     ['file', `${printable(file)}, ${format}, ${sizeOf(bytes)}`],
     ['tensors', `${tensors.length} of ${values.toLocaleString('en')} values${root ? `, at ${printable(root)}` : ''}`],
     ['class', className && printable(className)],
-    ['config', config === null ? null : JSON.stringify(config)],
+    ['config', config === null ? null : brief(config)],
     ['EMA length', emaLength === null ? null : String(emaLength)],
     ['images seen', imagesSeen === null ? null : imagesSeen.toLocaleString('en')],
-    ['beside them', JSON.stringify(metadata) === '{}' ? null : JSON.stringify(metadata)],
+    ['beside them', JSON.stringify(metadata) === '{}' ? null : brief(metadata)],
   ];
   const rows = tensors.map(({ name, dtype, shape, bytes: size }) => [
     printable(name),
@@ -30,6 +31,12 @@ function aligned(rows: readonly (readonly string[])[]): string[] {
   return rows.map((row) =>
     row.map((cell, i) => (i === row.length - 1 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('  '),
   );
+}
+
+/** A value in one line of bounded length: `--json` has the whole. */
+function brief(value: Json): string {
+  const text = printable(JSON.stringify(value));
+  return text.length > 500 ? `${text.slice(0, 500)}…` : text;
 }
 
 /** A number of bytes, in the largest unit that it has one of. */
