@@ -1,0 +1,33 @@
+import { configureTorch, type Precision } from '@cm/torch';
+import * as tf from '@tensorflow/tfjs-core';
+import { profileKernels } from '../../edm2-unet/bench/profile-kernels';
+import { benchConfig, stepFlops, trainingStep } from './step';
+
+// A whole training step on this backend: npx tsx packages/torch/bench/step.bench.ts [batch] [precision] [--profile]
+const [batch = 16, precision = 'float32'] = [Number(process.argv[2] ?? 16), process.argv[3]];
+await tf.setBackend('torch');
+configureTorch({ precision: precision as Precision });
+const step = trainingStep(benchConfig, batch);
+const flops = stepFlops(benchConfig, batch);
+for (let i = 0; i < 2; i++) step();
+const times: number[] = [];
+let loss = 0;
+for (let i = 0; i < 6; i++) {
+  const start = performance.now();
+  loss = step();
+  times.push(performance.now() - start);
+}
+const median = times.sort((a, b) => a - b)[times.length >> 1]!;
+const peak = process.resourceUsage().maxRSS / 1024;
+console.log(
+  JSON.stringify({
+    ms: Math.round(median),
+    min: Math.round(times[0]!),
+    gflops: flops / 1e9,
+    rate: flops / median / 1e6,
+    peak,
+    loss,
+    tensors: tf.memory().numTensors,
+  }),
+);
+if (process.argv.includes('--profile')) console.table(profileKernels(() => step()));
