@@ -15,7 +15,10 @@ export interface NoisePair {
   readonly edge: number;
 }
 
-/** Which r a row at noise level t is compared with at a training iteration (counted from 0). */
+/**
+ * Which pair of noise levels a row at noise level t compares at a training iteration (counted from 0). This one type carries every
+ * discretisation: a continuous schedule keeps t and says r; a discrete one, `gridSchedule`, answers with the interval that holds t.
+ */
 export type ConsistencySchedule = (t: number, iteration: number) => NoisePair;
 
 /** Shape of n(t) of Eq. 15. */

@@ -27,5 +27,24 @@ export function edmWeighting({ sigmaData = 0.5 }: { readonly sigmaData?: number 
   return ({ t }) => 1 / sigmaData ** 2 + 1 / t ** 2;
 }
 
+/**
+ * SNR + offset, the signal-to-noise ratio being 1/t² (images have unit signal): 0 for the SNR itself, 1 for that of a velocity's loss, 1/σ_d² for
+ * {@link edmWeighting}.
+ *
+ * @throws RangeError when `offset` is negative.
+ * @see Salimans and Ho (arXiv 2202.00512), section 4, for SNR + 1; Song et al. (arXiv 2303.01469) for their use in consistency models
+ */
+export function snrWeighting({ offset = 0 }: { readonly offset?: number } = {}): Weighting {
+  notNegative('snrWeighting', 'offset', offset);
+  return ({ t }) => 1 / t ** 2 + offset;
+}
+
+/**
+ * max(SNR, 1) = max(1/t², 1): the SNR, truncated so that no noise level is neglected.
+ *
+ * @see Salimans and Ho (arXiv 2202.00512), section 4
+ */
+export const truncatedSnrWeighting: Weighting = ({ t }) => Math.max(1 / t ** 2, 1);
+
 /** Every row counts 1. */
 export const uniformWeighting: Weighting = () => 1;

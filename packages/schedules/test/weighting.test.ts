@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { edmWeighting, inverseGap, progressiveSchedule, uniformWeighting } from '../src/index';
+import {
+  edmWeighting,
+  inverseGap,
+  progressiveSchedule,
+  snrWeighting,
+  truncatedSnrWeighting,
+  uniformWeighting,
+} from '../src/index';
 
 const pair = progressiveSchedule({ q: 2, d: 100 })(5, 0);
 const level = fc.double({ min: 0.002, max: 80, noNaN: true });
@@ -26,12 +33,24 @@ describe('weightings', () => {
     );
   });
 
+  it('snrWeighting is 1/t² and more; with 1/σ_d² it is edmWeighting', () => {
+    expect(snrWeighting()(pair)).toBeCloseTo(0.04, 12);
+    expect(snrWeighting({ offset: 1 })(pair)).toBeCloseTo(1.04, 12);
+    expect(snrWeighting({ offset: 4 })(pair)).toBeCloseTo(edmWeighting()(pair), 12);
+  });
+
+  it('truncatedSnrWeighting is 1/t² up to t = 1, and 1 above', () => {
+    expect(truncatedSnrWeighting({ ...pair, t: 0.5 })).toBe(4);
+    expect(truncatedSnrWeighting(pair)).toBe(1);
+  });
+
   it('uniformWeighting is 1', () => {
     expect(uniformWeighting(pair)).toBe(1);
   });
 
   it('refuse bad options', () => {
     expect(() => inverseGap({ delta: -1 })).toThrow('inverseGap: delta is -1, expected a finite number, 0 or more');
+    expect(() => snrWeighting({ offset: -1 })).toThrow('snrWeighting: offset is -1, expected');
     expect(() => edmWeighting({ sigmaData: 0 })).toThrow(
       'edmWeighting: sigmaData is 0, expected a finite number above 0',
     );
