@@ -1,5 +1,6 @@
+import type { NoisePair } from '@cm/schedules';
 import * as tf from '@tensorflow/tfjs-core';
-import type { ConsistencyModel, TrainingBatch } from './model';
+import type { TrainingBatch } from './model';
 
 /** An estimate of E[x_0 | x_t] for each row, and numbers worth logging. */
 export interface Estimate {
@@ -11,23 +12,13 @@ export interface Estimate {
 
 /**
  * What tells the methods of the consistency family apart: the estimate of E[x_0 | x_t] by which x_t moves to x_r = x̂ + (r/t)(x_t − x̂), the
- * reward of the temporal-difference view (Eq. 8). `noisy` is x_t.
+ * reward of the temporal-difference view (Eq. 8). `noisy` is x_t; the batch's `t` are those of `pairs`, which also say each row's r.
  */
-export type Estimator = (batch: TrainingBatch, noisy: tf.Tensor4D) => Estimate;
+export type Estimator = (batch: TrainingBatch, noisy: tf.Tensor4D, pairs: readonly NoisePair[]) => Estimate;
 
 /**
  * The one-sample estimate x̂ = x_0 of consistency training and tuning (Eq. 11): unbiased, of large variance. x_r is then x_0 + r·ε.
  */
 export function oneSampleEstimator(): Estimator {
   return ({ images }) => ({ denoised: tf.clone(images) });
-}
-
-/**
- * The estimate x̂ = D_φ(x_t, t) of consistency distillation: a frozen diffusion model moves x_t to x_r by one first-order step (Eq. 9).
- * No variance; the model's own error is its bias.
- */
-export function distillationEstimator(diffusion: ConsistencyModel): Estimator {
-  return ({ t, condition }, noisy) => ({
-    denoised: tf.tidy(() => diffusion(noisy, tf.tensor1d(Float32Array.from(t)), condition)),
-  });
 }

@@ -5,7 +5,7 @@ export type Metric = (prediction: tf.Tensor4D, target: tf.Tensor4D) => tf.Tensor
 
 /** Options of {@link pseudoHuber}. */
 export interface PseudoHuberOptions {
-  /** Distance below which it is quadratic. 0 makes it the L2 norm. ECT uses 0 (CIFAR-10) and 0.06 (ImageNet-64), iCT 0.00054·√dims. */
+  /** Distance below which it is quadratic. 0 makes it the L2 norm. ECT uses 0 (CIFAR-10) and 0.06 (ImageNet-64), iCT {@link ictConstant}. */
   readonly c: number;
 }
 
@@ -36,6 +36,13 @@ export function pseudoHuber({ c }: PseudoHuberOptions): Metric {
   };
 }
 
+/**
+ * iCT's c = 0.00054·√dims for images of so many values: 0.03 for CIFAR-10, 0.06 for ImageNet-64.
+ *
+ * @see Song and Dhariwal (arXiv 2310.14189), section 3.3
+ */
+export const ictConstant = (dims: number): number => 0.00054 * Math.sqrt(dims);
+
 /** The L2 norm √(Σ d²) over a row's values, with gradient 0 at 0. */
 export const l2 = (): Metric => pseudoHuber({ c: 0 });
 
@@ -46,3 +53,37 @@ export const squaredL2 = (): Metric => (prediction, target) =>
 /** Σ |d| over a row's values. */
 export const l1 = (): Metric => (prediction, target) =>
   tf.sum(tf.abs(tf.sub(prediction, target)), [1, 2, 3]) as tf.Tensor1D;
+
+/** Options of {@link perceptual}. */
+export interface PerceptualOptions {
+  /** Feature maps [batch, height, width, channels] of images, one for each layer that counts. It does whatever resizing its network needs. */
+  readonly features: (images: tf.Tensor4D) => readonly tf.Tensor4D[];
+  /** How much each channel of each layer counts, [channels] each. Default 1. LPIPS has learnt ones. */
+  readonly weights?: readonly tf.Tensor1D[];
+}
+
+/**
+ * A perceptual distance in the form of LPIPS: Σ over layers of the mean over positions of Σ_c w_c·(f_c − g_c)², f and g being the features of
+ * prediction and target, of unit length along the channels. With LPIPS's network and weights it is LPIPS.
+ *
+ * @throws Error (the metric) when there are not as many weights as layers
+ * @see Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric (arXiv 1801.03924), Eq. 1
+ */
+export function perceptual({ features, weights }: PerceptualOptions): Metric {
+  const unit = (x: tf.Tensor4D) => tf.mul(x, tf.rsqrt(tf.add(tf.sum(tf.square(x), 3, true), 1e-10)));
+  return (prediction, target) =>
+    tf.tidy(() => {
+      const theirs = features(target);
+      const layers = features(prediction);
+      if (weights && weights.length !== layers.length) {
+        throw new Error(
+          `perceptual: weights has ${weights.length} entries, expected ${layers.length}, one for each layer`,
+        );
+      }
+      const distances = layers.map((layer, i) => {
+        const squares = tf.squaredDifference(unit(layer), unit(theirs[i]!));
+        return tf.mean(tf.sum(weights ? tf.mul(squares, weights[i]!) : squares, 3), [1, 2]) as tf.Tensor1D;
+      });
+      return tf.addN(distances);
+    });
+}

@@ -19,7 +19,7 @@ export interface TrainingBatch {
   readonly images: tf.Tensor4D;
   /** Standard-normal noise ε, shaped like the images. */
   readonly noise: tf.Tensor4D;
-  /** Noise level of each row, above 0. */
+  /** Noise level of each row, above 0. The schedule has the last word: a discrete one moves it to its grid. */
   readonly t: ArrayLike<number>;
   /** Condition of each row, first axis the batch's. */
   readonly condition?: tf.Tensor;

@@ -11,7 +11,7 @@ export interface ConsistencyTargetOptions {
   readonly batch: TrainingBatch;
   /** The estimate of E[x_0 | x_t] that moves x_t to x_r. */
   readonly estimator: Estimator;
-  /** r of each t (Eq. 15, or Eq. 17 with phases). */
+  /** t and r of each row (Eq. 15, or Eq. 17 with phases), given the batch's t. */
   readonly schedule: ConsistencySchedule;
   /** Weight of a row in the loss. */
   readonly weighting: Weighting;
@@ -69,7 +69,8 @@ export function consistencyTarget(options: ConsistencyTargetOptions): Consistenc
   const { t, noisy, target, weights, reach, bad, numbers } = tf.tidy(() => {
     const t = column(pairs, (pair) => pair.t);
     const noisy = tf.add(batch.images, tf.mul(batch.noise, spread(t))) as tf.Tensor4D;
-    const { denoised: estimate, stats = {} } = estimator(batch, noisy);
+    // A discrete schedule moves t to its grid.
+    const { denoised: estimate, stats = {} } = estimator({ ...batch, t: pairs.map((pair) => pair.t) }, noisy, pairs);
     expectShape('consistencyTarget', "the estimator's result", estimate, noisy.shape);
     const target = rows.length > 0 ? teach(teacher, batch, estimate, pairs, rows) : tf.clone(estimate);
     // The sum is finite where both are: one pass tells of the target, the images and the noise.

@@ -1,10 +1,8 @@
-import { ectRecipes, type Recipe } from '@cm/ect';
+import { baselineRecipes, ectRecipes, type Recipe } from '@cm/ect';
 import { smoother } from '@cm/schedules';
 
 /** A setting of the SCT paper, as plain data. */
 export interface SctRecipe extends Recipe {
-  /** What posterior means are taken over: the batch, or all training images; of the row's class alone where it says so. */
-  readonly references: 'batch' | 'batch-of-class' | 'all' | 'all-of-class';
   /** Guidance (Eq. 18) of the results in brackets: strength w = 1 + ω, and at which part of the training steps the average that guides is kept. */
   readonly guidance: { readonly strength: number; readonly averageAt: number };
   /** FID with guidance, by sampling steps. */
@@ -18,6 +16,9 @@ const source = 'Wang et al. 2024 (arXiv 2410.18958)';
 /** The smooth term of the weighting 1/(t − r + δ). The paper prints no value; this is the library's. */
 const delta = 1e-4;
 
+type References = Extract<Recipe['estimator'], { name: 'stable-target' }>['references'];
+const posteriorMean = (references: References) => ({ name: 'stable-target', references }) as const;
+
 type Changes = Pick<SctRecipe, 'name' | 'reproduces' | 'fid' | 'guidedFid'> & Partial<SctRecipe>;
 
 /** An ECT setting with what SCT changes: references, smoother schedule (unless the gap is fixed), δ. */
@@ -26,18 +27,18 @@ const tuned = (base: Recipe, changes: Changes): SctRecipe => ({
   source,
   schedule: 'q' in base.schedule ? smoother(base.schedule) : base.schedule,
   weighting: { name: 'inverse-gap', delta },
-  references: 'batch',
+  estimator: posteriorMean('batch'),
   guidance: { strength: 1.2, averageAt: 0.5 },
   ...changes,
 });
 
 const cifar10 = (changes: Changes) => tuned(ectRecipes['ect-cifar10'], changes);
-const conditional = { start: 'edm-cifar10-32x32-cond-vp', references: 'batch-of-class' } as const;
+const conditional = { start: 'edm-cifar10-32x32-cond-vp', estimator: posteriorMean('batch-of-class') } as const;
 const longCifar10 = { batchSize: 512, steps: 300_000 } as const;
 const phased = (phases: number) => ({ phases, eta: 0.9 });
 // A batch of 128 has hardly two images of one of 1,000 classes: only the class's own images leave anything to average.
 const imagenet64 = (size: 's' | 'm', changes: Changes) =>
-  tuned(ectRecipes[`ect-imagenet64-${size}`], { references: 'all-of-class', ...changes });
+  tuned(ectRecipes[`ect-imagenet64-${size}`], { estimator: posteriorMean('all-of-class'), ...changes });
 
 /**
  * The settings of the SCT paper's tables, by name; ★ of the paper is `-star` here. `objectiveOf` of `@cm/ect` makes an objective of one.
@@ -88,10 +89,17 @@ export const sctRecipes = {
     fid: { 1: 2.88, 2: 1.87 },
     guidedFid: { 1: 2.82, 2: 1.84 },
   }),
+  'sct-cifar10-fixed': tuned(ectRecipes['ect-cifar10-fixed'], {
+    name: 'sct-cifar10-fixed',
+    reproduces: 'Fig. 4, references in the batch: a curve without a printed number',
+    weighting: ectRecipes['ect-cifar10-fixed'].weighting,
+    fid: {},
+    guidedFid: {},
+  }),
   'sct-cifar10-fixed-all': tuned(ectRecipes['ect-cifar10-fixed'], {
     name: 'sct-cifar10-fixed-all',
     reproduces: 'Fig. 4, all samples as references',
-    references: 'all',
+    estimator: posteriorMean('all'),
     weighting: ectRecipes['ect-cifar10-fixed'].weighting,
     fid: { 1: 4.56 },
     guidedFid: {},
@@ -116,3 +124,9 @@ export const sctRecipes = {
     guidedFid: { 1: 2.23, 2: 1.47 },
   }),
 } as const satisfies Record<string, SctRecipe>;
+
+/** Every recipe of this library by name: the baselines', ECT's and SCT's. */
+export const recipes = { ...baselineRecipes, ...ectRecipes, ...sctRecipes } as const;
+
+/** Name of one of {@link recipes}. */
+export type RecipeName = keyof typeof recipes;
