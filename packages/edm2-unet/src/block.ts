@@ -1,16 +1,10 @@
-import { dropoutMask, type Key, split } from '@cm/random';
+import { dropoutMask, split } from '@cm/random';
 import * as tf from '@tensorflow/tfjs-core';
 import { attention } from './attention';
 import type { BlockSpec, Edm2Config } from './config';
+import type { Dropout } from './input';
 import { modulatedMpSilu, mpSilu, mpSum, pixelNorm } from './magnitude-preserving';
 import { downsample, upsample } from './resampling';
-
-/** Dropout of one pass: which masks, and whose rows they are. */
-export interface Dropout {
-  readonly key: Key;
-  readonly rate: number;
-  readonly rows: ArrayLike<number>;
-}
 
 /**
  * One residual block of EDM2's Config G (Figure 21 of its paper): resampling; an encoder block's pixel normalisation; the residual

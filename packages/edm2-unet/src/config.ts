@@ -40,6 +40,8 @@ export interface Edm2Config {
   readonly dropout: number;
   /** Blocks at resolutions above this have no dropout; null: all have. ECT's ImageNet recipes use 16. */
   readonly dropoutMaxResolution: number | null;
+  /** Probability with which a row loses its class in training, for classifier-free guidance, where dropout is asked for. */
+  readonly labelDropout: number;
 }
 
 const defaults = {
@@ -62,6 +64,7 @@ const defaults = {
   logvarChannels: 128,
   dropout: 0,
   dropoutMaxResolution: null,
+  labelDropout: 0,
 } as const satisfies Omit<Edm2Config, 'resolution'>;
 
 /**
@@ -97,7 +100,9 @@ export function edm2Config(options: Partial<Edm2Config> & Pick<Edm2Config, 'reso
   for (const name of ['labelBalance', 'concatBalance', 'resBalance', 'attnBalance'] as const) {
     check(name, share(config[name]), 'from 0 to 1');
   }
-  check('dropout', config.dropout >= 0 && config.dropout < 1, 'from 0 to below 1');
+  for (const name of ['dropout', 'labelDropout'] as const) {
+    check(name, config[name] >= 0 && config[name] < 1, 'from 0 to below 1');
+  }
   check('sigmaData', config.sigmaData > 0, 'above 0');
   check('clipAct', config.clipAct > 0, 'above 0');
   check('resampleFilter', resampleFilter.length > 0 && resampleFilter.length % 2 === 0, 'an even number of taps');

@@ -1,8 +1,10 @@
 export { type BlockSpec, blocksOf, type Edm2Config, edm2Config } from './config';
 export { edm2Flops, edm2ParameterCount } from './flops';
 export { initEdm2 } from './init';
+export { checkInput, classRows, type Dropout, dropClasses, type ImageInput, rowsOf } from './input';
 export { fromCheckpoint, toCheckpoint } from './layout';
 export { modulatedMpSilu, mpCat, mpFourier, mpSilu, mpSum, pixelNorm } from './magnitude-preserving';
 export { type DenoiserOptions, type Edm2Denoiser, edm2Denoiser, edm2LogVariance } from './preconditioning';
 export { type Edm2Size, edm2Preset } from './presets';
+export { downsample, upsample } from './resampling';
 export { forceWeightNorm, normalizeWeights, type PreparedWeights } from './weights';

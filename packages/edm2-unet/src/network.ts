@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { block, convolve, type Dropout, multiply } from './block';
+import { block, convolve, multiply } from './block';
 import { blocksOf, type Edm2Config } from './config';
+import type { Dropout } from './input';
 import { mpCat, mpFourier, mpSilu, mpSum } from './magnitude-preserving';
 import { firstConvolution } from './parameters';
 
@@ -10,7 +11,7 @@ export interface NetworkInput {
   readonly x: tf.Tensor4D;
   /** Noise condition [batch]. */
   readonly noise: tf.Tensor1D;
-  /** For a network with classes: rows [batch, labelDim] of √labelDim where the class is, 0 elsewhere. */
+  /** For a network with classes: rows [batch, labelDim] of √labelDim where the class is, 0 elsewhere; zeros for no class. */
   readonly labels?: tf.Tensor2D;
   readonly dropout?: Dropout;
 }

@@ -96,7 +96,7 @@ onEveryBackend(() => {
       ['missing', undefined, /labels are missing, expected class indices \[4\] below 3/],
       ['too few', [0, 1, 2], /labels are int32 \[3\], expected int32 \[4\]/],
       ['above the last class', [0, 1, 2, 3], /labels have 3, expected 0 to 2/],
-      ['negative', [0, -1, 2, 0], /labels have -1, expected 0 to 2/],
+      ['below -1', [0, -2, 2, 0], /labels have -2, expected 0 to 2, or -1 for no class/],
     ])('that are %s are refused', (_, labels, message) => {
       const { x, t } = batch();
       const model = edm2Denoiser(conditional, {});
