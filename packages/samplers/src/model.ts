@@ -1,8 +1,21 @@
-import { type Key, normalRows, split } from '@cm/random';
-import * as tf from '@tensorflow/tfjs-core';
+import type { Key } from '@cm/random';
+import type * as tf from '@tensorflow/tfjs-core';
 
 /** A denoiser D(x, t): denoised images of noisy ones [batch, height, width, channels] at noise levels t [batch]. */
 export type Denoiser = (x: tf.Tensor4D, t: tf.Tensor1D, condition?: tf.Tensor | null) => tf.Tensor4D;
+
+/** What a sampler reports after a step. The tensors are lent: they live until the call returns; clone what is to stay. */
+export interface SamplerStep {
+  /** The step's number, from 0, and how many there are. An adaptive sampler does not know how many and says `Infinity`. */
+  readonly index: number;
+  readonly count: number;
+  /** The noise level that `x` has now, 0 at the end. An adaptive sampler's images each have their own: it says the largest. */
+  readonly noiseLevel: number;
+  /** The images so far, with their noise. */
+  readonly x: tf.Tensor4D;
+  /** The model's latest answer: what the images will be, for previews. */
+  readonly denoised: tf.Tensor4D;
+}
 
 /** What every sampler is given. */
 export interface SampleOptions {
@@ -12,55 +25,16 @@ export interface SampleOptions {
   readonly key: Key;
   /** Seed of each image. Default 0, 1, … */
   readonly seeds?: ArrayLike<number>;
-  /** Condition of each image, first axis the batch's. */
+  /** Standard-normal noise to start from, of the given shape, instead of the key's. */
+  readonly noise?: tf.Tensor4D;
+  /** Images that the first noise is added to, of the given shape: x = start + σ_max·noise. Default 0. */
+  readonly start?: tf.Tensor4D;
+  /** Condition of each image, first axis the batch's: handed to the model as it is. */
   readonly condition?: tf.Tensor;
   /** Noise level that sampling starts from. Default 80. */
   readonly sigmaMax?: number;
-  /** Called after every step with the images so far, which it must not dispose. */
-  readonly onStep?: (step: { readonly index: number; readonly count: number; readonly images: tf.Tensor4D }) => void;
-  /** Stops sampling: the sampler throws the signal's reason, and leaves no tensors. */
+  /** Called after every step. */
+  readonly onStep?: (step: SamplerStep) => void;
+  /** Stops sampling before the next evaluation: the sampler throws the signal's reason, and leaves no tensors. */
   readonly signal?: AbortSignal;
-}
-
-/** What a sampler's steps need, checked and ready. */
-export interface Sampling {
-  readonly batch: number;
-  readonly sigmaMax: number;
-  /** Standard-normal noise of a step: the first, of which all start, is 0. */
-  noise(step: number): tf.Tensor4D;
-  denoise(x: tf.Tensor4D, t: number): tf.Tensor4D;
-  /** To be called after each step. */
-  finished(index: number, count: number, images: tf.Tensor4D): void;
-}
-
-/** Checks options and gathers what steps need. */
-export function prepare(where: string, model: Denoiser, options: SampleOptions): Sampling {
-  const { shape, key, condition, sigmaMax = 80, onStep, signal } = options;
-  const batch = shape[0];
-  if (shape.length !== 4 || shape.some((extent) => !(Number.isInteger(extent) && extent > 0))) {
-    throw new Error(`${where}: shape is [${shape}], expected [batch, height, width, channels]`);
-  }
-  const seeds = options.seeds ?? Array.from({ length: batch }, (_, i) => i);
-  if (seeds.length !== batch) throw new Error(`${where}: seeds has ${seeds.length} entries, expected batch ${batch}`);
-  if (condition && condition.shape[0] !== batch) {
-    throw new Error(`${where}: condition has ${condition.shape[0]} entries, expected batch ${batch}`);
-  }
-  level(where, 'sigmaMax', sigmaMax);
-  return {
-    batch,
-    sigmaMax,
-    noise: (step) => normalRows(split(key, 'sampler', step), seeds, shape.slice(1)) as tf.Tensor4D,
-    denoise: (x, t) => {
-      signal?.throwIfAborted();
-      return model(x, tf.fill([batch], t), condition);
-    },
-    finished: (index, count, images) => onStep?.({ index, count, images }),
-  };
-}
-
-/** Checks a noise level. */
-export function level(where: string, name: string, value: number): void {
-  if (!(value > 0 && value < Number.POSITIVE_INFINITY)) {
-    throw new Error(`${where}: ${name} is ${value}, expected a finite noise level above 0`);
-  }
 }
