@@ -144,22 +144,22 @@ function ofTensor(images: tf.Tensor, count: number, dims: number): Source {
 }
 
 function ofArray(images: Uint8Array | Float32Array, count: number, dims: number): Source {
-  const bytes = images instanceof Uint8Array;
-  const levelOf = bytes ? Float64Array.from({ length: 256 }, (_, v) => v / 127.5 - 1) : undefined;
+  // A byte v is read as v/127.5 − 1.
+  const [scale, zero] = images instanceof Uint8Array ? [1 / 127.5, -1] : [1, 0];
   const sums = new Float64Array(dims);
   for (let i = 0, at = 0; i < count; i++) for (let d = 0; d < dims; d++, at++) sums[d]! += images[at]!;
-  const means = Float32Array.from(sums, (sum) => (bytes ? sum / count / 127.5 - 1 : sum / count));
+  const means = Float32Array.from(sums, (sum) => (sum / count) * scale + zero);
   if (means.some((value) => !Number.isFinite(value)))
     throw new Error('referenceSet: images has a value that is not finite');
 
+  const shifts = Float64Array.from(means, (mean) => zero - mean);
+  const width = dims + 2;
   const rows = ({ begin, end }: Chunk) => {
-    const width = dims + 2;
     const matrix = new Float32Array((end - begin) * width);
-    for (let i = begin, to = 0, from = begin * dims; i < end; i++, to += width) {
+    for (let to = 0, from = begin * dims; to < matrix.length; to += width) {
       let square = 0;
       for (let d = 0; d < dims; d++, from++) {
-        const value = images[from]!;
-        const centred = (levelOf ? levelOf[value]! : value) - means[d]!;
+        const centred = images[from]! * scale + shifts[d]!;
         matrix[to + d] = centred;
         square += centred * centred;
       }
