@@ -1,6 +1,6 @@
 import { type Edm2Config, edm2Denoiser, forceWeightNorm, normalizeWeights } from '@cm/edm2-unet';
 import { valueAndGrads } from '@cm/gradients';
-import { cleanGradients, type Optimizer, type OptimizerState, updateEma } from '@cm/optimizers';
+import { cleanGradients, type Optimizer, type OptimizerState } from '@cm/optimizers';
 import * as tf from '@tensorflow/tfjs-core';
 
 /** All that a run carries from one step to the next. */
@@ -44,14 +44,16 @@ export function trainingStep(
 
   const raw = pullback(grads);
   const cleaned = cleanGradients(raw);
-  const next = optimizer.update(params, cleaned.grads, state.optimizer, { learningRate: settings.learningRate });
-  const ema = updateEma(state.ema, next.params, settings.emaBeta);
+  const next = optimizer.update(params, cleaned.grads, state.optimizer, {
+    learningRate: settings.learningRate,
+    averages: [{ ema: state.ema, beta: settings.emaBeta }],
+  });
   const lossValue = value.dataSync()[0]!;
 
   disposeState(state);
   tf.dispose([params, weights, grads, raw, cleaned.grads, value]);
   return {
-    state: { step: state.step + 1, params: next.params, optimizer: next.state, ema },
+    state: { step: state.step + 1, params: next.params, optimizer: next.state, ema: next.averages[0]! },
     loss: lossValue,
     cleaned: cleaned.count,
   };

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { updateEma } from './ema';
 import { fused } from './fused';
 import { mapTensors, sameTensors } from './maps';
 
@@ -12,21 +13,39 @@ export interface OptimizerState {
   readonly v: tf.NamedTensorMap;
 }
 
+/** An average over training that an update moves along: ema ← β·ema + (1 − β)·params, as `updateEma` does. */
+export interface Average {
+  readonly ema: tf.NamedTensorMap;
+  /** From 0 to 1. */
+  readonly beta: number;
+}
+
+/** Options of one update. */
+export interface UpdateOptions {
+  /** 0 or more. */
+  readonly learningRate: number;
+  /** Averages of the parameters to update with them, in one pass over memory where the backend can. Default: none. */
+  readonly averages?: readonly Average[];
+}
+
+/** What an update gives: new tensors all. */
+export interface Updated {
+  readonly params: tf.NamedTensorMap;
+  readonly state: OptimizerState;
+  /** In the order in which they were given. */
+  readonly averages: readonly tf.NamedTensorMap[];
+}
+
 /** An optimizer as two pure functions. Tensors that they return belong to the caller; those they are given stay. */
 export interface Optimizer {
   /** The state before the first step: zero moments. */
   init(params: tf.NamedTensorMap): OptimizerState;
   /**
-   * One update, by a learning rate of 0 or more.
+   * One update.
    *
-   * @throws Error listing names and shapes in which gradients or state differ from the parameters
+   * @throws Error listing names and shapes in which gradients, state or averages differ from the parameters
    */
-  update(
-    params: tf.NamedTensorMap,
-    grads: tf.NamedTensorMap,
-    state: OptimizerState,
-    options: { readonly learningRate: number },
-  ): { params: tf.NamedTensorMap; state: OptimizerState };
+  update(params: tf.NamedTensorMap, grads: tf.NamedTensorMap, state: OptimizerState, options: UpdateOptions): Updated;
 }
 
 /** Options of {@link adam} and {@link rAdam}. */
@@ -100,7 +119,7 @@ function momentOptimizer(
   if (!(epsilon >= 0)) throw new Error(`${where}: epsilon is ${epsilon}, expected 0 or more`);
   return {
     init: (params) => ({ step: 0, m: mapTensors(params, tf.zerosLike), v: mapTensors(params, tf.zerosLike) }),
-    update: (params, grads, state, { learningRate }) => {
+    update: (params, grads, state, { learningRate, averages = [] }) => {
       if (!(learningRate >= 0 && learningRate < Number.POSITIVE_INFINITY)) {
         throw new Error(`${where}: learningRate is ${learningRate}, expected a finite number, 0 or more`);
       }
@@ -108,6 +127,10 @@ function momentOptimizer(
       sameTensors(where, 'state', state.m, params);
       const step = state.step + 1;
       const constants = { beta1, beta2, ...stepOf({ beta1, beta2, epsilon }, step, learningRate) };
+      if (tf.getKernel('AdamUpdateAll', tf.getBackend())) {
+        for (const { ema } of averages) sameTensors(where, 'an average', ema, params);
+        return updatedTogether({ params, grads, state, averages, step, constants });
+      }
       const moved: tf.NamedTensorMap = {};
       const [m, v]: [tf.NamedTensorMap, tf.NamedTensorMap] = [{}, {}];
       for (const [name, p] of Object.entries(params)) {
@@ -115,15 +138,41 @@ function momentOptimizer(
         const updated = fused('AdamUpdate', tensors, constants) ?? composed(tensors, constants);
         [moved[name], m[name], v[name]] = updated as [tf.Tensor, tf.Tensor, tf.Tensor];
       }
-      return { params: moved, state: { step, m, v } };
+      const averaged = averages.map(({ ema, beta }) => updateEma(ema, moved, beta));
+      return { params: moved, state: { step, m, v }, averages: averaged };
     },
+  };
+}
+
+type Constants = Step & { readonly beta1: number; readonly beta2: number };
+
+/** All parameters, moments and averages by one kernel: its inputs are the maps one after the other, and so are its outputs. */
+function updatedTogether(given: {
+  params: tf.NamedTensorMap;
+  grads: tf.NamedTensorMap;
+  state: OptimizerState;
+  averages: readonly Average[];
+  step: number;
+  constants: Constants;
+}): Updated {
+  const { params, grads, state, averages, step, constants } = given;
+  const names = Object.keys(params);
+  const maps = [params, grads, state.m, state.v, ...averages.map(({ ema }) => ema)];
+  const inputs = Object.fromEntries(maps.flatMap((map, i) => names.map((name) => [`${i}:${name}`, map[name]!])));
+  const betas = averages.map(({ beta }) => beta);
+  const outputs: tf.Tensor[] = tf.engine().runKernel('AdamUpdateAll', inputs, { ...constants, betas });
+  const mapAt = (i: number) => Object.fromEntries(names.map((name, j) => [name, outputs[i * names.length + j]!]));
+  return {
+    params: mapAt(0),
+    state: { step, m: mapAt(1), v: mapAt(2) },
+    averages: averages.map((_, i) => mapAt(3 + i)),
   };
 }
 
 /** One tensor's update, of tfjs operations: what the fused kernel does in one pass. */
 function composed(
   { p, g, m, v }: Record<'p' | 'g' | 'm' | 'v', tf.Tensor>,
-  { beta1, beta2, adaptive, factor, epsilon, keep }: Step & { readonly beta1: number; readonly beta2: number },
+  { beta1, beta2, adaptive, factor, epsilon, keep }: Constants,
 ): tf.Tensor[] {
   return tf.tidy(() => {
     const mean = tf.add(tf.mul(m, beta1), tf.mul(g, 1 - beta1));

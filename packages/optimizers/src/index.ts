@@ -1,4 +1,15 @@
-export { type AdamOptions, type AdamWOptions, adam, adamW, type Optimizer, type OptimizerState, rAdam } from './adam';
+export {
+  type AdamOptions,
+  type AdamWOptions,
+  type Average,
+  adam,
+  adamW,
+  type Optimizer,
+  type OptimizerState,
+  rAdam,
+  type Updated,
+  type UpdateOptions,
+} from './adam';
 export {
   constantEma,
   type EmaDecay,

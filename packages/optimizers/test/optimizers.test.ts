@@ -1,7 +1,7 @@
 import { expectClose, expectNoLeak, onEveryBackend, readJsonFixture, unit } from '@cm/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
-import { adam, adamW, cleanGradients, clipByGlobalNorm, globalNorm, rAdam } from '../src';
+import { adam, adamW, cleanGradients, clipByGlobalNorm, globalNorm, rAdam, updateEma } from '../src';
 
 const fixture = readJsonFixture<{
   tag: string;
@@ -30,6 +30,34 @@ onEveryBackend(() => {
       expectClose(params.p!, fixture.trajectories[name][i]!, 1e-6);
     }
     expect(state.step).toBe(fixture.steps);
+  });
+
+  it('moves averages along with the parameters, as updateEma does', () => {
+    const map = (seed: string) => ({
+      a: tf.tensor(unit(`${seed}a`, [3, 2]), [3, 2]),
+      b: tf.tensor1d(unit(`${seed}b`, [5])),
+      c: tf.scalar(unit(`${seed}c`, [1])[0]!),
+    });
+    const params = map('p');
+    const averages = [
+      { ema: map('e'), beta: 0.9 },
+      { ema: params, beta: 0.25 },
+    ];
+    for (const optimizer of Object.values(optimizers)) {
+      const state = optimizer.init(params);
+      const updated = optimizer.update(params, map('g'), state, { learningRate: 0.1, averages });
+      const alone = optimizer.update(params, map('g'), state, { learningRate: 0.1 });
+      expect(alone.averages).toEqual([]);
+      averages.forEach(({ ema, beta }, i) => {
+        const expected = updateEma(ema, alone.params, beta);
+        for (const name of ['a', 'b', 'c']) {
+          expectClose(updated.params[name]!, [...alone.params[name]!.dataSync()], 0);
+          expectClose(updated.averages[i]![name]!, [...expected[name]!.dataSync()], 1e-6);
+        }
+      });
+    }
+    const misfit = { averages: [{ ema: { a: tf.ones([2]) }, beta: 0.5 }], learningRate: 1 };
+    expect(() => optimizers.adam.update(params, params, optimizers.adam.init(params), misfit)).toThrow('lacks b, c');
   });
 
   it('counts and replaces what is not finite', () => {

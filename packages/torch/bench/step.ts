@@ -9,7 +9,7 @@ import {
   normalizeWeights,
 } from '@cm/edm2-unet';
 import { valueAndGrads } from '@cm/gradients';
-import { adam, type OptimizerState, updateEma } from '@cm/optimizers';
+import { adam, type OptimizerState } from '@cm/optimizers';
 import { key, normal } from '@cm/random';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -50,13 +50,13 @@ export function trainingStep(config: Edm2Config, batch: number): () => number {
       weights,
     );
     const gradients = pullback(grads);
-    const updated = optimizer.update(forced, gradients, state, { learningRate: 1e-3 });
-    const averaged = updateEma(ema, updated.params, 0.999);
+    const averages = [{ ema, beta: 0.999 }];
+    const updated = optimizer.update(forced, gradients, state, { learningRate: 1e-3, averages });
     const loss = value.dataSync()[0]!;
     tf.dispose([forced, weights, target, value, grads, gradients, params, state.m, state.v, ema]);
     params = updated.params;
     state = updated.state;
-    ema = averaged;
+    ema = updated.averages[0]!;
     return loss;
   };
 }

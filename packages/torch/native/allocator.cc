@@ -45,17 +45,18 @@ class Pool {
     }
     const size_t size = class_of(whole);
     const std::lock_guard<std::mutex> lock(mutex_);
-    use_.used += size;
-    if (use_.used > use_.peak) use_.peak = use_.used;
-    auto found = free_.find(size);
-    if (found != free_.end() && !found->second.empty()) {
+    // A block a quarter larger will do: what a step asks for comes in many sizes, and mapping memory costs more than it.
+    for (auto found = free_.lower_bound(size); found != free_.end() && found->first <= size + size / 4; ++found) {
+      if (found->second.empty()) continue;
       Header *header = found->second.back();
       found->second.pop_back();
-      cached_ -= size;
+      cached_ -= header->size;
+      count(header->size);
       return reinterpret_cast<char *>(header) + ALIGNMENT;
     }
+    count(size);
     // Unused blocks of other sizes make room, so that the pool never grows far beyond what was in use at once.
-    if (use_.mapped + size > use_.peak + use_.peak / 8) trim(use_.mapped + size - use_.peak);
+    if (use_.mapped + size > use_.peak + use_.peak / 2) trim(use_.mapped + size - use_.peak - use_.peak / 2);
     void *base = map(size);
     if (base == nullptr) {
       trim(cached_);
@@ -87,6 +88,11 @@ class Pool {
   }
 
  private:
+  void count(size_t size) {
+    use_.used += size;
+    if (use_.used > use_.peak) use_.peak = use_.used;
+  }
+
   static void *place(void *base, size_t size) {
     *static_cast<Header *>(base) = {size, base};
     return static_cast<char *>(base) + ALIGNMENT;

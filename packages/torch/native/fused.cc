@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "call.h"
+#include "simd.h"
 
 namespace cm {
 namespace {
@@ -19,7 +20,7 @@ Tensor dense(const Tensor &x) {
 }
 
 void same_shape(const Tensor &a, const Tensor &b) {
-  TORCH_CHECK(a.sizes() == b.sizes(), "shapes [", a.sizes(), "] and [", b.sizes(), "] differ");
+  TORCH_CHECK(a.sizes() == b.sizes(), "shapes ", a.sizes(), " and ", b.sizes(), " differ");
 }
 
 Tensor like(const Tensor &x) { return at::empty(x.sizes(), x.options()); }
@@ -38,24 +39,6 @@ void fill(const Tensor &y, F f) {
 #pragma omp simd
     for (int64_t i = from; i < end; i++) to[i] = f(i);
   });
-}
-
-// exp(x) to about 1e-7 relative within float32's normal range: 2^n·e^r, n the nearest whole number to x/ln 2, ln 2 in two parts; Cephes'
-// polynomial. Without branches, so that compilers vectorise what calls it.
-inline float exponential(float x) {
-  x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-  const float shifted = x * 1.44269504088896341f + 12582912.0f;
-  const float n = shifted - 12582912.0f;
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  const float power = p * r * r + r + 1.0f;
-  return __builtin_bit_cast(float, __builtin_bit_cast(int32_t, power) +
-                                       (static_cast<int32_t>(__builtin_bit_cast(uint32_t, shifted) << 23)));
 }
 
 /** silu(x)/0.596 */
@@ -89,8 +72,7 @@ KERNEL(MpSiluGrad) {
 
 /** scale [batch, channels] as it broadcasts over x [batch, …, channels]. */
 Tensor over_pixels(const Tensor &scale, const Tensor &x) {
-  TORCH_CHECK(scale.dim() == 2 && scale.size(0) == x.size(0) && scale.size(1) == x.size(-1), "scale has shape [",
-              scale.sizes(), "], expected [", x.size(0), ", ", x.size(-1), "]");
+  TORCH_CHECK(scale.dim() == 2 && scale.size(0) == x.size(0) && scale.size(1) == x.size(-1), "scale has shape ", scale.sizes(), ", expected [", x.size(0), ", ", x.size(-1), "]");
   std::vector<int64_t> shape(x.dim(), 1);
   shape.front() = x.size(0), shape.back() = x.size(-1);
   return scale.view(shape);
@@ -327,7 +309,7 @@ Shares cat_shares(int64_t channels_a, int64_t channels_b, double t) {
 KERNEL(MpCat) {
   const Tensor a = dense(in.tensor()), b = dense(in.tensor());
   const int64_t na = a.size(-1), nb = b.size(-1), rows = a.numel() / na;
-  TORCH_CHECK(b.numel() / nb == rows, "shapes [", a.sizes(), "] and [", b.sizes(), "] differ before their channels");
+  TORCH_CHECK(b.numel() / nb == rows, "shapes ", a.sizes(), " and ", b.sizes(), " differ before their channels");
   const Shares share = cat_shares(na, nb, in.number());
   if (!a.is_cpu()) return out.tensor(at::cat({a * share.a, b * share.b}, -1));
   auto shape = a.sizes().vec();
@@ -382,7 +364,7 @@ KERNEL(Downsample2x) {
   const Tensor x = dense(in.tensor());
   const auto factor = static_cast<float>(in.number());
   const int64_t batch = x.size(0), height = x.size(1), width = x.size(2), channels = x.size(3);
-  TORCH_CHECK(height % 2 == 0 && width % 2 == 0, "x has shape [", x.sizes(), "], expected even height and width");
+  TORCH_CHECK(height % 2 == 0 && width % 2 == 0, "x has shape ", x.sizes(), ", expected even height and width");
   const Tensor y = at::empty({batch, height / 2, width / 2, channels}, x.options());
   if (!x.is_cpu()) return out.tensor(at::avg_pool2d(x.permute({0, 3, 1, 2}), {2, 2}).permute({0, 2, 3, 1}).contiguous() * factor);
   const float *from = x.data_ptr<float>();
@@ -420,50 +402,6 @@ KERNEL(Upsample2x) {
       }
   });
   out.tensor(y);
-}
-
-/**
- * One step of Adam and its kin: m′ = β₁m + (1 − β₁)g, v′ = β₂v + (1 − β₂)g², p′ = keep·p − factor·d with d = m′/(√v′ + ε), or m′ where
- * the step is not adaptive.
- */
-KERNEL(AdamUpdate) {
-  const Tensor p = dense(in.tensor()), g = dense(in.tensor()), m = dense(in.tensor()), v = dense(in.tensor());
-  same_shape(p, g), same_shape(p, m), same_shape(p, v);
-  const double beta1 = in.number(), beta2 = in.number(), factor = in.number(), epsilon = in.number();
-  const double keep = in.number();
-  const bool adaptive = in.flag();
-  if (!p.is_cpu()) {
-    const Tensor m1 = m * beta1 + g * (1 - beta1), v1 = v * beta2 + g * g * (1 - beta2);
-    const Tensor direction = adaptive ? m1 / (at::sqrt(v1) + epsilon) : m1;
-    out.tensor(p * keep - direction * factor);
-    out.tensor(m1);
-    return out.tensor(v1);
-  }
-  const Tensor p1 = like(p), m1 = like(p), v1 = like(p);
-  const float *from = p.data_ptr<float>(), *grad = g.data_ptr<float>(), *mean = m.data_ptr<float>(),
-              *square = v.data_ptr<float>();
-  float *to = p1.data_ptr<float>(), *new_mean = m1.data_ptr<float>(), *new_square = v1.data_ptr<float>();
-  const float b1 = beta1, rest1 = 1 - beta1, b2 = beta2, rest2 = 1 - beta2, f = factor, e = epsilon, k = keep;
-  at::parallel_for(0, p.numel(), GRAIN, [=](int64_t first, int64_t end) {
-    if (adaptive) {
-#pragma omp simd
-      for (int64_t i = first; i < end; i++) {
-        new_mean[i] = b1 * mean[i] + rest1 * grad[i];
-        new_square[i] = b2 * square[i] + rest2 * grad[i] * grad[i];
-        to[i] = k * from[i] - f * (new_mean[i] / (std::sqrt(new_square[i]) + e));
-      }
-    } else {
-#pragma omp simd
-      for (int64_t i = first; i < end; i++) {
-        new_mean[i] = b1 * mean[i] + rest1 * grad[i];
-        new_square[i] = b2 * square[i] + rest2 * grad[i] * grad[i];
-        to[i] = k * from[i] - f * new_mean[i];
-      }
-    }
-  });
-  out.tensor(p1);
-  out.tensor(m1);
-  out.tensor(v1);
 }
 
 }  // namespace

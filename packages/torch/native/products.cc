@@ -132,26 +132,10 @@ Tensor filter_gradient(const Tensor &dw, at::IntArrayRef shape, bool depthwise) 
   return dw.permute(order).contiguous();
 }
 
-/** A 1 × 1 convolution of stride 1 is a matrix product of pixels and channels. */
-bool is_product(const Window &w, at::IntArrayRef filter, bool depthwise) {
-  if (depthwise) return false;
-  for (size_t i = 0; i < w.stride.size(); i++)
-    if (filter[i] != 1 || w.stride[i] != 1 || w.before[i] != 0 || w.after[i] != 0) return false;
-  return true;
-}
-
-Tensor pixels(const Tensor &x) { return x.reshape({-1, x.size(-1)}); }
-Tensor matrix(const Tensor &filter) { return filter.reshape({filter.size(-2), filter.size(-1)}); }
-
 Tensor convolution(Arguments &in) {
   const Tensor x = narrowed(in.held()), filter = narrowed(in.held());
   const bool depthwise = in.flag();
   Window w = window_of(in);
-  if (is_product(w, filter.sizes(), depthwise)) {
-    auto shape = x.sizes().vec();
-    shape.back() = filter.size(-1);
-    return result(at::mm(pixels(x), matrix(filter))).view(shape);
-  }
   plan(w, spatial(x.sizes()), filter.sizes());
   const std::vector<int64_t> none(w.stride.size(), 0);
   const Tensor y = at::convolution(channels_second(padded(w, x)), filter_view(filter, depthwise), {}, w.stride, w.padding,
@@ -176,9 +160,6 @@ KERNEL(ConvolutionInputGradient) {
     dy = dy.narrow(i + 1, 0, std::min(dy.size(i + 1), (shape[i + 1] + w.before[i] + w.after[i] - reach) / w.stride[i] + 1));
   }
   dy = dy.contiguous();
-  if (is_product(w, filter.sizes(), depthwise)) {
-    return out.tensor(result(at::mm(pixels(dy), matrix(filter).t())).view(shape));
-  }
   plan(w, spatial(shape), filter.sizes());
   // ATen wants an input of the right shape and strides; its values do not matter.
   auto padded_shape = shape;
@@ -197,9 +178,6 @@ KERNEL(ConvolutionFilterGradient) {
   const auto shape = in.integers();
   const bool depthwise = in.flag();
   Window w = window_of(in);
-  if (is_product(w, shape, depthwise)) {
-    return out.tensor(result(at::mm(pixels(x).t(), pixels(dy))).view(shape));
-  }
   plan(w, spatial(x.sizes()), shape);
   // The filter's values do not matter, its layout does: it is the gradient's.
   const Tensor filter = filter_view(at::empty(shape, x.options()), depthwise).contiguous();

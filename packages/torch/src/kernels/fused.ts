@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import { define } from './define';
+import { define, listOf } from './define';
 
 // Kernels under names of their own, which @cm/edm2-unet and @cm/optimizers call where a backend has them; see the project's page on
 // fused kernels. Inputs and attributes go to the addon in the order given here.
@@ -24,6 +24,26 @@ function numberOf(value: Attributes[string] | undefined): number {
   return typeof value === 'string' ? (value === 'last' ? 1 : 0) : Number(value);
 }
 
+interface AdamAttributes {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly factor: number;
+  readonly epsilon: number;
+  readonly keep: number;
+  readonly adaptive: boolean;
+  /** Of the averages that are updated in the same pass. */
+  readonly betas: readonly number[];
+}
+
+/** Parameters, gradients, both moments and the averages, as many tensors of each, one after the other. */
+const adamUpdateAll = define<string, AdamAttributes>('AdamUpdateAll', ({ inputs, attrs, backend }) => {
+  const { beta1, beta2, factor, epsilon, keep, adaptive, betas } = attrs;
+  const tensors = listOf(inputs);
+  const parameters = tensors.length / (4 + betas.length);
+  const results = parameters * (3 + betas.length);
+  return backend.callMany(results, 'AdamUpdateAll', tensors, betas, beta1, beta2, factor, epsilon, keep, adaptive);
+});
+
 /** All of them. */
 export const fused: tf.KernelConfig[] = [
   fusedKernel('MpSilu', 'x'),
@@ -39,7 +59,9 @@ export const fused: tf.KernelConfig[] = [
   fusedKernel('MpCatGrad', 'dy', 't channelsA', 2),
   fusedKernel('Downsample2x', 'x', 'factor'),
   fusedKernel('Upsample2x', 'x', 'factor'),
-  fusedKernel('AdamUpdate', 'p g m v', 'beta1 beta2 factor epsilon keep adaptive', 3),
+  fusedKernel('Attention', 'qkv', 'heads'),
+  fusedKernel('AttentionGrad', 'qkv dy', 'heads'),
+  adamUpdateAll,
   fusedKernel('LinearCombination', 'a b', 'alpha beta'),
   fusedKernel('UnitMagnitude', 'w', 'outputs epsilon scale'),
   fusedKernel('UnitMagnitudeGrad', 'w dy', 'outputs epsilon scale', 2),

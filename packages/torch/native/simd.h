@@ -1,0 +1,83 @@
+// What the CPU's own loops share: an exponential that vectorises, and a small matrix product.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+namespace cm {
+
+// exp(x) to about 1e-7 relative within float32's normal range: 2^n·e^r, n the nearest whole number to x/ln 2, ln 2 in two parts; Cephes'
+// polynomial. Without branches, so that compilers vectorise what calls it.
+inline float exponential(float x) {
+  x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+  const float shifted = x * 1.44269504088896341f + 12582912.0f;
+  const float n = shifted - 12582912.0f;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  const float power = p * r * r + r + 1.0f;
+  return __builtin_bit_cast(float, __builtin_bit_cast(int32_t, power) +
+                                       (static_cast<int32_t>(__builtin_bit_cast(uint32_t, shifted) << 23)));
+}
+
+#ifdef __AVX512F__
+constexpr int64_t LANES = 16;
+constexpr int TILE_ROWS = 6, TILE_VECTORS = 4;  // 24 sums, of 32 registers
+#else
+constexpr int64_t LANES = 8;
+constexpr int TILE_ROWS = 6, TILE_VECTORS = 2;  // 12 sums, of 16 registers
+#endif
+typedef float Lanes __attribute__((vector_size(LANES * 4), aligned(4)));
+
+/** A matrix that is seen through strides: element (i, j) lies at i·row + j·column. */
+struct Strided {
+  const float *at;
+  int64_t row, column;
+};
+
+template <int ROWS, int VECTORS>
+inline void product_tile(const Strided &a, const float *b, int64_t ldb, float *c, int64_t ldc, int64_t depth, bool add) {
+  Lanes sum[ROWS][VECTORS];
+  for (int i = 0; i < ROWS; i++)
+    for (int j = 0; j < VECTORS; j++)
+      sum[i][j] = add ? *reinterpret_cast<const Lanes *>(c + i * ldc + j * LANES) : Lanes{};
+  const float *from = a.at;
+  for (int64_t p = 0; p < depth; p++, from += a.column, b += ldb) {
+    Lanes row[VECTORS];
+    for (int j = 0; j < VECTORS; j++) row[j] = *reinterpret_cast<const Lanes *>(b + j * LANES);
+    for (int i = 0; i < ROWS; i++)
+      for (int j = 0; j < VECTORS; j++) sum[i][j] += from[i * a.row] * row[j];
+  }
+  for (int i = 0; i < ROWS; i++)
+    for (int j = 0; j < VECTORS; j++) *reinterpret_cast<Lanes *>(c + i * ldc + j * LANES) = sum[i][j];
+}
+
+template <int VECTORS>
+inline void product_columns(Strided a, const float *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
+                            bool add) {
+  for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a.at += TILE_ROWS * a.row, c += TILE_ROWS * ldc)
+    product_tile<TILE_ROWS, VECTORS>(a, b, ldb, c, ldc, depth, add);
+  for (; rows >= 2; rows -= 2, a.at += 2 * a.row, c += 2 * ldc)
+    product_tile<2, VECTORS>(a, b, ldb, c, ldc, depth, add);
+  if (rows > 0) product_tile<1, VECTORS>(a, b, ldb, c, ldc, depth, add);
+}
+
+/** c [rows, columns] = a [rows, depth] · b [depth, columns], or c += it; b and c have dense rows ldb and ldc apart. For small matrices that lie in cache. */
+inline void small_product(Strided a, const float *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
+                          int64_t columns, bool add) {
+  int64_t j = 0;
+  for (; j + TILE_VECTORS * LANES <= columns; j += TILE_VECTORS * LANES)
+    product_columns<TILE_VECTORS>(a, b + j, ldb, c + j, ldc, rows, depth, add);
+  for (; j + LANES <= columns; j += LANES) product_columns<1>(a, b + j, ldb, c + j, ldc, rows, depth, add);
+  for (; j < columns; j++)
+    for (int64_t i = 0; i < rows; i++) {
+      float sum = add ? c[i * ldc + j] : 0;
+      for (int64_t p = 0; p < depth; p++) sum += a.at[i * a.row + p * a.column] * b[p * ldb + j];
+      c[i * ldc + j] = sum;
+    }
+}
+
+}  // namespace cm
