@@ -67,6 +67,7 @@ const ictImageNet64 = {
   metric: { name: 'pseudo-huber', c: ictConstant(64 * 64 * 3) },
   ema: { decay: 0.99997 },
   middle: 1.526,
+  notes: 'There is no public implementation: dropout, learning rate and average have not been checked against one.',
 } as const;
 
 const deep = (network: string) => `${network}, twice the blocks`;

@@ -67,7 +67,8 @@ export const ectRecipes = {
     name: 'ect-cifar10-one-hour',
     reproduces:
       'no row: the text of section 5.2, “2-step FID surpasses Consistency Distillation within a single A100 GPU hour”',
-    notes: 'The FID of two steps is that of the abstract of arXiv 2406.14548.',
+    notes:
+      'The FID of two steps is that of the abstract of arXiv 2406.14548; the number of steps, that of its script’s first evaluation.',
     steps: 8000,
     schedule: { q: 256, d: 1_000_000, k: 8, b: 1 },
     ema: { decay: 0.9993 },

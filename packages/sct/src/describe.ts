@@ -2,13 +2,13 @@ import type { Recipe } from '@cm/ect';
 import { type RecipeName, recipes, type SctRecipe } from './recipes';
 
 /**
- * All that a recipe says, as lines of text.
+ * All that a recipe says, as lines of text: of one by name, or of one of your own.
  *
  * @throws Error when there is no recipe of this name
  */
-export function describeRecipe(name: RecipeName): string {
-  const recipe: Recipe & Partial<SctRecipe> = recipes[name];
-  if (!recipe) throw new Error(`describeRecipe: name is ${name}, expected one of ${Object.keys(recipes).join(', ')}`);
+export function describeRecipe(which: RecipeName | Recipe): string {
+  const recipe: (Recipe & Partial<SctRecipe>) | undefined = typeof which === 'string' ? recipes[which] : which;
+  if (!recipe) throw new Error(`describeRecipe: name is ${which}, expected one of ${Object.keys(recipes).join(', ')}`);
   const { dropout, optimizer, learningRate, ema, guidance } = recipe;
   const { lr, warmupSteps, decaySteps } = learningRate;
   const lines: [string, string | undefined][] = [
@@ -39,7 +39,7 @@ export function describeRecipe(name: RecipeName): string {
     ],
   ];
   const shown = lines.filter(([, text]) => text !== undefined).map(([what, text]) => `  ${what.padEnd(15)}${text}`);
-  return [name, ...shown].join('\n');
+  return [recipe.name, ...shown].join('\n');
 }
 
 const number = (value: number) => value.toLocaleString('en');

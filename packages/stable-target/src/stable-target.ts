@@ -65,7 +65,11 @@ export function stableTarget(options: StableTargetOptions): StableTarget {
     return tf.tidy(() => {
       const flat = (x: tf.Tensor) => tf.reshape(x, [batch, -1]) as tf.Tensor2D;
       const rows: Rows = { x0: flat(x0), noise: flat(noise), scales, own, ...(logPrior && { logPrior }) };
-      const sums = labels ? byClass(references, rows, labels) : posterior(references, rows);
+      const sums = !labels
+        ? posterior(references, rows)
+        : options.references === 'batch'
+          ? posterior(references, { ...rows, logPrior: sameClass(labels) })
+          : byClass(references, rows, labels);
       const mean = tf.reshape(sums.mean, x0.shape);
       const inverse = tf.tensor(
         Array.from(scales, (s) => 1 / s),
@@ -269,6 +273,13 @@ function chunkLogits(
   const places = rows.map((row) => [row, own[row]! - begin]);
   const values = tf.gather(ownLogits, tf.tensor1d(rows, 'int32'));
   return tf.tensorScatterUpdate(logits, tf.tensor2d(places, undefined, 'int32'), values) as tf.Tensor2D;
+}
+
+/** Log-prior [batch, batch] of no weight for other classes. A batch is small, and its classes may be as many as its rows: a mask beats matrices. */
+function sameClass(labels: ArrayLike<number>): tf.Tensor2D {
+  const all = Int32Array.from(labels);
+  const same = tf.equal(tf.tensor2d(all, [all.length, 1], 'int32'), tf.tensor2d(all, [1, all.length], 'int32'));
+  return tf.where(same, 0, Number.NEGATIVE_INFINITY) as tf.Tensor2D;
 }
 
 /** Each class's rows over that class's references. */
