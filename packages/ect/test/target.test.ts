@@ -1,6 +1,7 @@
 import { dropoutMask, key } from '@cm/random';
 import {
   fixedGapSchedule,
+  gridSchedule,
   inverseGap,
   logNormalNoiseLevels,
   progressiveSchedule,
@@ -201,6 +202,23 @@ onEveryBackend(() => {
       const schedule = fixedGapSchedule({ fraction: 0.5 });
       await expectNoLeak(() => consistencyTarget({ ...base, teacher: endOfPath, batch: rows, schedule }).dispose());
     });
+  });
+
+  it('a discrete schedule moves t to its grid, for x_t, the student and the estimator alike', () => {
+    const rows = batch();
+    const schedule = gridSchedule({ levels: () => 6 });
+    const pairs = rows.t.map((t) => schedule(t, 0));
+    const asked: unknown[] = [];
+    const estimator: Estimator = ({ images, t }, _, given) => {
+      asked.push(Array.from(t), given);
+      return { denoised: tf.clone(images) };
+    };
+    const { noisy, t } = consistencyTarget({ ...base, estimator, teacher: endOfPath, batch: rows, schedule });
+    const expected = pairs.map((pair) => pair.t);
+    expect(expected).not.toEqual(rows.t);
+    expect(asked).toEqual([expected, pairs]);
+    expectClose(t, expected, 1e-7);
+    expectClose(noisy, tf.add(rows.images, tf.mul(rows.noise, levels(expected))), 0);
   });
 
   it('reads the estimator’s numbers with its own, from the backend or not', () => {
