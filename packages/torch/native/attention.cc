@@ -1,6 +1,6 @@
 // Self-attention, softmax(q·kᵀ/√d)·v for each image and head, of queries, keys and values that lie together as a convolution makes them:
 // [batch, pixels, (q, k, v), heads, d]. On the CPU no matrix of pixels × pixels is ever whole in memory: queries go through in blocks, and the
-// gradient computes the weights anew.
+// gradient computes the weights anew. Elsewhere, and in bfloat16, whose matrix products are oneDNN's, it is a composition of ATen's.
 #include <ATen/Parallel.h>
 
 #include <cmath>
@@ -90,10 +90,12 @@ Parts parts(const Tensor &qkv, const Shape &s) {
   return {all[0], all[1], all[2]};
 }
 
+bool composed(const Tensor &qkv) { return !qkv.is_cpu() || qkv.scalar_type() == at::kBFloat16; }
+
 KERNEL(Attention) {
-  const Tensor qkv = in.tensor().contiguous();
+  const Tensor qkv = in.held().contiguous();
   const Shape s = shape_of(qkv, in.integer());
-  if (!qkv.is_cpu()) {
+  if (composed(qkv)) {
     const auto [q, k, v] = parts(qkv, s);
     const Tensor weights = at::softmax(at::matmul(q * s.scale(), k.transpose(-1, -2)), -1);
     return out.tensor(at::matmul(weights, v).transpose(1, 2).reshape({s.batch, s.pixels, s.channels()}));
@@ -120,11 +122,11 @@ KERNEL(Attention) {
 
 /** With P the weights and dP = dy·vᵀ: dv = Pᵀ·dy, dS = P∘(dP − Σ_j P∘dP)/√d, dq = dS·k, dk = dSᵀ·q. */
 KERNEL(AttentionGrad) {
-  const Tensor qkv = in.tensor().contiguous(), dy = in.tensor().contiguous();
+  const Tensor qkv = in.held().contiguous(), dy = in.held().to(qkv.scalar_type()).contiguous();
   const Shape s = shape_of(qkv, in.integer());
   TORCH_CHECK(dy.numel() == s.batch * s.pixels * s.channels(), "dy has shape ", dy.sizes(), ", expected [", s.batch, ", ",
               s.pixels, ", ", s.channels(), "]");
-  if (!qkv.is_cpu()) {
+  if (composed(qkv)) {
     const auto [q, k, v] = parts(qkv, s);
     const Tensor weights = at::softmax(at::matmul(q * s.scale(), k.transpose(-1, -2)), -1);
     const Tensor g = dy.reshape({s.batch, s.pixels, s.heads, s.size}).transpose(1, 2);

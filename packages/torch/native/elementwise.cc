@@ -118,7 +118,13 @@ Tensor power(const Tensor &a, const Tensor &b) {
   return is_whole(a) && is_whole(b) ? at::pow(a.to(at::kDouble), b.to(at::kDouble)).to(at::kInt) : at::pow(a, b);
 }
 
-BINARY_NUMBER(Add, a + b)
+/** Gradients of an image that goes two ways are added: as they are held, where both are bfloat16. */
+KERNEL(Add) {
+  const Tensor &p = in.held(), &q = in.held();
+  if (p.scalar_type() == at::kBFloat16 && p.sizes() == q.sizes() && p.scalar_type() == q.scalar_type()) return out.tensor(p + q);
+  const Tensor a = as_number(Arguments::widened(p)), b = as_number(Arguments::widened(q));
+  out.tensor(a + b);
+}
 BINARY_NUMBER(Sub, a - b)
 BINARY(Multiply, a *b)
 BINARY_NUMBER(RealDiv, at::div(a, b))

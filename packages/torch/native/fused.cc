@@ -14,9 +14,46 @@ namespace {
 constexpr int64_t GRAIN = 16384;
 constexpr float SILU_MAGNITUDE = 0.596f;
 
+/** Two bytes that count as a number: the upper half of a float32, rounded to the nearest. */
+struct BFloat16 {
+  uint16_t bits;
+  operator float() const { return __builtin_bit_cast(float, static_cast<uint32_t>(bits) << 16); }
+  BFloat16 &operator=(float value) {
+    const auto whole = __builtin_bit_cast(uint32_t, value);
+    bits = static_cast<uint16_t>((whole + 0x7fff + ((whole >> 16) & 1)) >> 16);
+    return *this;
+  }
+};
+
+/** f(number of the type that x holds): a kernel's loop, written once for float32 and for bfloat16. */
+template <typename F>
+void by_type(const Tensor &x, F f) {
+  if (x.scalar_type() == at::kBFloat16) f(BFloat16{});
+  else f(float{});
+}
+
+template <typename E>
+const E *values(const Tensor &x) {
+  return static_cast<const E *>(x.data_ptr());
+}
+template <typename E>
+E *room(const Tensor &x) {
+  return static_cast<E *>(x.data_ptr());
+}
+
 Tensor dense(const Tensor &x) {
-  TORCH_CHECK(x.scalar_type() == at::kFloat, "expected float32, got ", at::toString(x.scalar_type()));
+  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "expected float32, got ",
+              at::toString(x.scalar_type()));
   return x.contiguous();
+}
+
+/** Both as they are held where that is the same, else both as float32. */
+struct Pair {
+  Tensor a, b;
+};
+Pair pair(const Tensor &a, const Tensor &b) {
+  if (a.scalar_type() == b.scalar_type()) return {dense(a), dense(b)};
+  return {dense(Arguments::widened(a)), dense(Arguments::widened(b))};
 }
 
 void same_shape(const Tensor &a, const Tensor &b) {
@@ -31,11 +68,10 @@ void over_rows(int64_t rows, int64_t size, F f) {
   at::parallel_for(0, rows, std::max<int64_t>(1, GRAIN / std::max<int64_t>(1, size)), f);
 }
 
-/** y[i] = f(i) for all numbers of y. */
-template <typename F>
-void fill(const Tensor &y, F f) {
-  float *to = y.data_ptr<float>();
-  at::parallel_for(0, y.numel(), GRAIN, [&](int64_t from, int64_t end) {
+/** to[i] = f(i) for i below count. */
+template <typename E, typename F>
+void fill(E *to, int64_t count, F f) {
+  at::parallel_for(0, count, GRAIN, [&](int64_t from, int64_t end) {
 #pragma omp simd
     for (int64_t i = from; i < end; i++) to[i] = f(i);
   });
@@ -52,21 +88,29 @@ inline float mp_silu_slope(float x) {
 }
 
 KERNEL(MpSilu) {
-  const Tensor x = dense(in.tensor());
+  const Tensor x = dense(in.held());
   if (!x.is_cpu()) return out.tensor(at::silu(x) / SILU_MAGNITUDE);
   const Tensor y = like(x);
-  const float *from = x.data_ptr<float>();
-  fill(y, [=](int64_t i) { return mp_silu(from[i]); });
+  by_type(x, [&](auto type) {
+    using E = decltype(type);
+    const E *from = values<E>(x);
+    fill(room<E>(y), x.numel(), [=](int64_t i) { return mp_silu(from[i]); });
+  });
   out.tensor(y);
 }
 
 KERNEL(MpSiluGrad) {
-  const Tensor x = dense(in.tensor()), dy = dense(in.tensor());
+  const Tensor &held = in.held();
+  const auto [x, dy] = pair(held, in.held());
   same_shape(x, dy);
   if (!x.is_cpu()) return out.tensor(at::silu_backward(dy, x) / SILU_MAGNITUDE);
   const Tensor dx = like(x);
-  const float *at = x.data_ptr<float>(), *g = dy.data_ptr<float>();
-  fill(dx, [=](int64_t i) { return g[i] * mp_silu_slope(at[i]); });
+  const Tensor &of = x, &gradient = dy;
+  by_type(x, [&](auto type) {
+    using E = decltype(type);
+    const E *at = values<E>(of), *g = values<E>(gradient);
+    fill(room<E>(dx), dx.numel(), [=](int64_t i) { return g[i] * mp_silu_slope(at[i]); });
+  });
   out.tensor(dx);
 }
 
@@ -79,55 +123,78 @@ Tensor over_pixels(const Tensor &scale, const Tensor &x) {
 }
 
 KERNEL(ModulatedMpSilu) {
-  const Tensor x = dense(in.tensor()), scale = dense(in.tensor());
+  const Tensor x = dense(in.held()), scale = dense(in.tensor());
   const Tensor wide = over_pixels(scale, x);
-  if (!x.is_cpu()) return out.tensor(at::silu(x * wide) / SILU_MAGNITUDE);
+  if (!x.is_cpu()) return out.tensor(at::silu(x * wide.to(x.scalar_type())) / SILU_MAGNITUDE);
   const Tensor y = like(x);
   const int64_t channels = x.size(-1), rows = x.numel() / channels, pixels = rows / x.size(0);
-  const float *from = x.data_ptr<float>(), *by = scale.data_ptr<float>();
-  float *to = y.data_ptr<float>();
-  over_rows(rows, channels, [=](int64_t first, int64_t end) {
-    for (int64_t row = first; row < end; row++) {
-      const float *a = from + row * channels, *s = by + row / pixels * channels;
-      float *b = to + row * channels;
+  const float *by = values<float>(scale);
+  by_type(x, [&](auto type) {
+    using E = decltype(type);
+    const E *from = values<E>(x);
+    E *to = room<E>(y);
+    over_rows(rows, channels, [=](int64_t first, int64_t end) {
+      // Products of several rows, then one long loop over them: the exponential wants many numbers at a time.
+      const int64_t block = std::max<int64_t>(1, 2048 / channels);
+      std::vector<float> product(block * channels);
+      for (int64_t row = first; row < end; row += block) {
+        const int64_t count = std::min(block, end - row) * channels;
+        for (int64_t i = 0; i < count; i += channels) {
+          const E *a = from + row * channels + i;
+          const float *s = by + (row + i / channels) / pixels * channels;
+          float *p = product.data() + i;
 #pragma omp simd
-      for (int64_t c = 0; c < channels; c++) b[c] = mp_silu(a[c] * s[c]);
-    }
+          for (int64_t c = 0; c < channels; c++) p[c] = a[c] * s[c];
+        }
+        const float *p = product.data();
+        E *b = to + row * channels;
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++) b[i] = mp_silu(p[i]);
+      }
+    });
   });
   out.tensor(y);
 }
 
 /** With g = dy·mp_silu'(x·scale): dx = g·scale and dscale = Σ g·x over an image's pixels. */
 KERNEL(ModulatedMpSiluGrad) {
-  const Tensor x = dense(in.tensor()), scale = dense(in.tensor()), dy = dense(in.tensor());
+  const Tensor &held = in.held();
+  const Tensor scale = dense(in.tensor());
+  const auto [x, dy] = pair(held, in.held());
   same_shape(x, dy);
   const Tensor wide = over_pixels(scale, x);
   if (!x.is_cpu()) {
-    const Tensor g = at::silu_backward(dy, x * wide) / SILU_MAGNITUDE;
-    out.tensor(g * wide);
-    return out.tensor((g * x).reshape({x.size(0), -1, x.size(-1)}).sum(1));
+    const Tensor by = wide.to(x.scalar_type()), g = at::silu_backward(dy, x * by) / SILU_MAGNITUDE;
+    out.tensor(g * by);
+    return out.tensor((g * x).reshape({x.size(0), -1, x.size(-1)}).sum(1, false, at::kFloat));
   }
   const int64_t channels = x.size(-1), rows = x.numel() / channels, pixels = rows / x.size(0);
   // Images are split into parts, each with sums of its own, so that a small batch keeps every thread at work.
   const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(pixels, 8));
-  const Tensor dx = like(x), sums = at::zeros({x.size(0), parts, channels}, x.options());
-  const float *from = x.data_ptr<float>(), *by = scale.data_ptr<float>(), *g = dy.data_ptr<float>();
-  float *to = dx.data_ptr<float>(), *total = sums.data_ptr<float>();
-  at::parallel_for(0, x.size(0) * parts, 1, [=](int64_t first, int64_t end) {
-    for (int64_t part = first; part < end; part++) {
-      const int64_t image = part / parts, index = part % parts;
-      const float *s = by + image * channels;
-      float *sum = total + part * channels;
-      for (int64_t pixel = pixels * index / parts; pixel < pixels * (index + 1) / parts; pixel++) {
-        const int64_t at = (image * pixels + pixel) * channels;
+  const Tensor dx = like(x), sums = at::zeros({x.size(0), parts, channels}, scale.options());
+  const float *by = values<float>(scale);
+  float *total = room<float>(sums);
+  const Tensor &of = x, &gradient = dy;
+  by_type(x, [&](auto type) {
+    using E = decltype(type);
+    const E *from = values<E>(of), *g = values<E>(gradient);
+    E *to = room<E>(dx);
+    at::parallel_for(0, of.size(0) * parts, 1, [=](int64_t first, int64_t end) {
+      for (int64_t part = first; part < end; part++) {
+        const int64_t image = part / parts, index = part % parts;
+        const float *s = by + image * channels;
+        float *sum = total + part * channels;
+        for (int64_t pixel = pixels * index / parts; pixel < pixels * (index + 1) / parts; pixel++) {
+          const int64_t at = (image * pixels + pixel) * channels;
 #pragma omp simd
-        for (int64_t c = 0; c < channels; c++) {
-          const float slope = g[at + c] * mp_silu_slope(from[at + c] * s[c]);
-          to[at + c] = slope * s[c];
-          sum[c] += slope * from[at + c];
+          for (int64_t c = 0; c < channels; c++) {
+            const float slope = g[at + c] * mp_silu_slope(from[at + c] * s[c]);
+            to[at + c] = slope * s[c];
+            sum[c] += slope * from[at + c];
+          }
         }
       }
-    }
+    });
   });
   out.tensor(dx);
   out.tensor(sums.sum(1));
@@ -139,19 +206,22 @@ Tensor normalised(const Tensor &x, float epsilon, float scale) {
   const float root = 1.0f / std::sqrt(static_cast<float>(n));
   if (!x.is_cpu()) return x * (scale / (at::linalg_vector_norm(x, 2, -1, true) * root + epsilon));
   const Tensor y = like(x);
-  const float *from = x.data_ptr<float>();
-  float *to = y.data_ptr<float>();
-  over_rows(rows, n, [=](int64_t first, int64_t end) {
-    for (int64_t row = first; row < end; row++) {
-      const float *a = from + row * n;
-      float *b = to + row * n;
-      float squared = 0;
+  by_type(x, [&](auto type) {
+    using E = decltype(type);
+    const E *from = values<E>(x);
+    E *to = room<E>(y);
+    over_rows(rows, n, [=](int64_t first, int64_t end) {
+      for (int64_t row = first; row < end; row++) {
+        const E *a = from + row * n;
+        E *b = to + row * n;
+        float squared = 0;
 #pragma omp simd reduction(+ : squared)
-      for (int64_t c = 0; c < n; c++) squared += a[c] * a[c];
-      const float factor = scale / (epsilon + std::sqrt(squared) * root);
+        for (int64_t c = 0; c < n; c++) squared += a[c] * a[c];
+        const float factor = scale / (epsilon + std::sqrt(squared) * root);
 #pragma omp simd
-      for (int64_t c = 0; c < n; c++) b[c] = a[c] * factor;
-    }
+        for (int64_t c = 0; c < n; c++) b[c] = a[c] * factor;
+      }
+    });
   });
   return y;
 }
@@ -172,33 +242,38 @@ NormGradient normalised_gradient(const Tensor &x, const Tensor &dy, float epsilo
     const Tensor inner = (x * dy).sum(-1, true) / m;
     return {scale * (dy - x * (inner * root / norm.clamp_min(1e-30))) / m, inner.sum()};
   }
-  const Tensor dx = like(x), inner = at::empty({rows}, x.options());
-  const float *from = x.data_ptr<float>(), *g = dy.data_ptr<float>();
-  float *to = dx.data_ptr<float>(), *kept = inner.data_ptr<float>();
-  over_rows(rows, n, [=](int64_t first, int64_t end) {
-    for (int64_t row = first; row < end; row++) {
-      const float *a = from + row * n, *d = g + row * n;
-      float *b = to + row * n;
-      float squared = 0, dot = 0;
+  const Tensor dx = like(x), inner = at::empty({rows}, x.options().dtype(at::kFloat));
+  float *kept = room<float>(inner);
+  by_type(x, [&](auto type) {
+    using E = decltype(type);
+    const E *from = values<E>(x), *g = values<E>(dy);
+    E *to = room<E>(dx);
+    over_rows(rows, n, [=](int64_t first, int64_t end) {
+      for (int64_t row = first; row < end; row++) {
+        const E *a = from + row * n, *d = g + row * n;
+        E *b = to + row * n;
+        float squared = 0, dot = 0;
 #pragma omp simd reduction(+ : squared, dot)
-      for (int64_t c = 0; c < n; c++) squared += a[c] * a[c], dot += a[c] * d[c];
-      const float norm = std::sqrt(squared), m = epsilon + norm * root;
-      kept[row] = dot / m;
-      const float straight = scale / m, along = norm > 0 ? scale * dot * root / (m * m * norm) : 0;
+        for (int64_t c = 0; c < n; c++) squared += a[c] * a[c], dot += a[c] * d[c];
+        const float norm = std::sqrt(squared), m = epsilon + norm * root;
+        kept[row] = dot / m;
+        const float straight = scale / m, along = norm > 0 ? scale * dot * root / (m * m * norm) : 0;
 #pragma omp simd
-      for (int64_t c = 0; c < n; c++) b[c] = d[c] * straight - a[c] * along;
-    }
+        for (int64_t c = 0; c < n; c++) b[c] = d[c] * straight - a[c] * along;
+      }
+    });
   });
   return {dx, inner.sum()};
 }
 
 KERNEL(PixelNorm) {
-  const Tensor x = dense(in.tensor());
+  const Tensor x = dense(in.held());
   out.tensor(normalised(x, static_cast<float>(in.number()), 1));
 }
 
 KERNEL(PixelNormGrad) {
-  const Tensor x = dense(in.tensor()), dy = dense(in.tensor());
+  const Tensor &held = in.held();
+  const auto [x, dy] = pair(held, in.held());
   out.tensor(normalised_gradient(x, dy, static_cast<float>(in.number()), 1).dx);
 }
 
@@ -240,10 +315,13 @@ Tensor combined(const Tensor &a, const Tensor &b, float alpha, float beta, float
     return std::isfinite(clip) ? at::clamp(y, -clip, clip) : y;
   }
   const Tensor y = like(a);
-  const float *p = a.data_ptr<float>(), *q = b.data_ptr<float>();
-  fill(y, [=](int64_t i) {
-    const float v = alpha * p[i] + beta * q[i];
-    return v > clip ? clip : v < -clip ? -clip : v;
+  by_type(a, [&](auto type) {
+    using E = decltype(type);
+    const E *p = values<E>(a), *q = values<E>(b);
+    fill(room<E>(y), a.numel(), [=](int64_t i) {
+      const float v = alpha * p[i] + beta * q[i];
+      return v > clip ? clip : v < -clip ? -clip : v;
+    });
   });
   return y;
 }
@@ -258,13 +336,15 @@ Shares sum_shares(double t) {
 }
 
 KERNEL(MpSum) {
-  const Tensor a = dense(in.tensor()), b = dense(in.tensor());
+  const Tensor &held = in.held();
+  const auto [a, b] = pair(held, in.held());
   const Shares share = sum_shares(in.number());
   out.tensor(combined(a, b, share.a, share.b, static_cast<float>(in.number())));
 }
 
 KERNEL(MpSumGrad) {
-  const Tensor y = dense(in.tensor()), dy = dense(in.tensor());
+  const Tensor &held = in.held();
+  const auto [y, dy] = pair(held, in.held());
   same_shape(y, dy);
   const Shares share = sum_shares(in.number());
   const auto clip = static_cast<float>(in.number());
@@ -274,28 +354,35 @@ KERNEL(MpSumGrad) {
     return out.tensor(g * share.b);
   }
   const Tensor da = like(y), db = like(y);
-  const float *value = y.data_ptr<float>(), *g = dy.data_ptr<float>();
-  float *p = da.data_ptr<float>(), *q = db.data_ptr<float>();
-  at::parallel_for(0, y.numel(), GRAIN, [=](int64_t from, int64_t end) {
+  const Tensor &sum = y, &gradient = dy;
+  by_type(y, [&](auto type) {
+    using E = decltype(type);
+    const E *value = values<E>(sum), *g = values<E>(gradient);
+    E *p = room<E>(da), *q = room<E>(db);
+    at::parallel_for(0, sum.numel(), GRAIN, [&](int64_t from, int64_t end) {
+      const float a = share.a, b = share.b, limit = clip;
 #pragma omp simd
-    for (int64_t i = from; i < end; i++) {
-      const float kept = std::fabs(value[i]) < clip ? g[i] : 0.0f;
-      p[i] = share.a * kept;
-      q[i] = share.b * kept;
-    }
+      for (int64_t i = from; i < end; i++) {
+        const float v = value[i], slope = g[i];
+        const float kept = v < limit && v > -limit ? slope : 0.0f;
+        p[i] = a * kept;
+        q[i] = b * kept;
+      }
+    });
   });
   out.tensor(da);
   out.tensor(db);
 }
 
 KERNEL(LinearCombination) {
-  const Tensor a = dense(in.tensor()), b = dense(in.tensor());
+  const Tensor &held = in.held();
+  const auto [a, b] = pair(held, in.held());
   const auto alpha = static_cast<float>(in.number()), beta = static_cast<float>(in.number());
   out.tensor(combined(a, b, alpha, beta, std::numeric_limits<float>::infinity()));
 }
 
 KERNEL(Scale) {
-  const Tensor x = dense(in.tensor());
+  const Tensor x = dense(in.held());
   out.tensor(x * in.number());
 }
 
@@ -307,30 +394,35 @@ Shares cat_shares(int64_t channels_a, int64_t channels_b, double t) {
 }
 
 KERNEL(MpCat) {
-  const Tensor a = dense(in.tensor()), b = dense(in.tensor());
+  const Tensor &held = in.held();
+  const auto [a, b] = pair(held, in.held());
   const int64_t na = a.size(-1), nb = b.size(-1), rows = a.numel() / na;
   TORCH_CHECK(b.numel() / nb == rows, "shapes ", a.sizes(), " and ", b.sizes(), " differ before their channels");
   const Shares share = cat_shares(na, nb, in.number());
   if (!a.is_cpu()) return out.tensor(at::cat({a * share.a, b * share.b}, -1));
   auto shape = a.sizes().vec();
   shape.back() = na + nb;
-  const Tensor y = at::empty(shape, a.options());
-  const float *p = a.data_ptr<float>(), *q = b.data_ptr<float>();
-  float *to = y.data_ptr<float>();
-  over_rows(rows, na + nb, [=](int64_t first, int64_t end) {
-    for (int64_t row = first; row < end; row++) {
-      float *left = to + row * (na + nb), *right = left + na;
+  const Tensor y = at::empty(shape, a.options()), &first_part = a, &second_part = b;
+  by_type(a, [&](auto type) {
+    using E = decltype(type);
+    const E *p = values<E>(first_part), *q = values<E>(second_part);
+    E *to = room<E>(y);
+    over_rows(rows, na + nb, [=](int64_t first, int64_t end) {
+      const float by_a = share.a, by_b = share.b;
+      for (int64_t row = first; row < end; row++) {
+        E *left = to + row * (na + nb), *right = left + na;
 #pragma omp simd
-      for (int64_t c = 0; c < na; c++) left[c] = share.a * p[row * na + c];
+        for (int64_t c = 0; c < na; c++) left[c] = by_a * p[row * na + c];
 #pragma omp simd
-      for (int64_t c = 0; c < nb; c++) right[c] = share.b * q[row * nb + c];
-    }
+        for (int64_t c = 0; c < nb; c++) right[c] = by_b * q[row * nb + c];
+      }
+    });
   });
   out.tensor(y);
 }
 
 KERNEL(MpCatGrad) {
-  const Tensor dy = dense(in.tensor());
+  const Tensor dy = dense(in.held());
   const double t = in.number();
   const int64_t na = in.integer(), nb = dy.size(-1) - na, rows = dy.numel() / dy.size(-1);
   TORCH_CHECK(nb > 0, "channelsA is ", na, ", expected less than dy's ", dy.size(-1), " channels");
@@ -344,16 +436,20 @@ KERNEL(MpCatGrad) {
   const Tensor da = at::empty(shape, dy.options());
   shape.back() = nb;
   const Tensor db = at::empty(shape, dy.options());
-  const float *from = dy.data_ptr<float>();
-  float *p = da.data_ptr<float>(), *q = db.data_ptr<float>();
-  over_rows(rows, na + nb, [=](int64_t first, int64_t end) {
-    for (int64_t row = first; row < end; row++) {
-      const float *left = from + row * (na + nb), *right = left + na;
+  by_type(dy, [&](auto type) {
+    using E = decltype(type);
+    const E *from = values<E>(dy);
+    E *p = room<E>(da), *q = room<E>(db);
+    over_rows(rows, na + nb, [=](int64_t first, int64_t end) {
+      const float by_a = share.a, by_b = share.b;
+      for (int64_t row = first; row < end; row++) {
+        const E *left = from + row * (na + nb), *right = left + na;
 #pragma omp simd
-      for (int64_t c = 0; c < na; c++) p[row * na + c] = share.a * left[c];
+        for (int64_t c = 0; c < na; c++) p[row * na + c] = by_a * left[c];
 #pragma omp simd
-      for (int64_t c = 0; c < nb; c++) q[row * nb + c] = share.b * right[c];
-    }
+        for (int64_t c = 0; c < nb; c++) q[row * nb + c] = by_b * right[c];
+      }
+    });
   });
   out.tensor(da);
   out.tensor(db);
@@ -361,45 +457,57 @@ KERNEL(MpCatGrad) {
 
 /** factor · mean over 2 × 2 blocks */
 KERNEL(Downsample2x) {
-  const Tensor x = dense(in.tensor());
+  const Tensor x = dense(in.held());
   const auto factor = static_cast<float>(in.number());
   const int64_t batch = x.size(0), height = x.size(1), width = x.size(2), channels = x.size(3);
   TORCH_CHECK(height % 2 == 0 && width % 2 == 0, "x has shape ", x.sizes(), ", expected even height and width");
   const Tensor y = at::empty({batch, height / 2, width / 2, channels}, x.options());
-  if (!x.is_cpu()) return out.tensor(at::avg_pool2d(x.permute({0, 3, 1, 2}), {2, 2}).permute({0, 2, 3, 1}).contiguous() * factor);
-  const float *from = x.data_ptr<float>();
-  float *to = y.data_ptr<float>();
-  const float quarter = factor / 4;
-  over_rows(batch * height / 2, width * channels, [=](int64_t first, int64_t end) {
-    for (int64_t row = first; row < end; row++)
-      for (int64_t column = 0; column < width / 2; column++) {
-        const float *a = from + (2 * row * width + 2 * column) * channels, *b = a + width * channels;
-        float *mean = to + (row * (width / 2) + column) * channels;
+  if (!x.is_cpu()) {
+    return out.tensor(at::avg_pool2d(x.permute({0, 3, 1, 2}), {2, 2}).permute({0, 2, 3, 1}).contiguous() * factor);
+  }
+  by_type(x, [&](auto type) {
+    using E = decltype(type);
+    const E *from = values<E>(x);
+    E *to = room<E>(y);
+    over_rows(batch * height / 2, width * channels, [=](int64_t first, int64_t end) {
+      const float quarter = factor / 4;
+      for (int64_t row = first; row < end; row++)
+        for (int64_t column = 0; column < width / 2; column++) {
+          const E *a = from + (2 * row * width + 2 * column) * channels, *b = a + width * channels;
+          E *mean = to + (row * (width / 2) + column) * channels;
 #pragma omp simd
-        for (int64_t c = 0; c < channels; c++) mean[c] = quarter * ((a[c] + a[c + channels]) + (b[c] + b[c + channels]));
-      }
+          for (int64_t c = 0; c < channels; c++)
+            mean[c] = quarter * ((a[c] + a[c + channels]) + (b[c] + b[c + channels]));
+        }
+    });
   });
   out.tensor(y);
 }
 
 /** factor · each value repeated over a 2 × 2 block */
 KERNEL(Upsample2x) {
-  const Tensor x = dense(in.tensor());
+  const Tensor x = dense(in.held());
   const auto factor = static_cast<float>(in.number());
   const int64_t batch = x.size(0), height = x.size(1), width = x.size(2), channels = x.size(3);
   if (!x.is_cpu()) return out.tensor((x * factor).repeat_interleave(2, 1).repeat_interleave(2, 2));
   const Tensor y = at::empty({batch, 2 * height, 2 * width, channels}, x.options());
-  const float *from = x.data_ptr<float>();
-  float *to = y.data_ptr<float>();
-  over_rows(batch * height, 4 * width * channels, [=](int64_t first, int64_t end) {
-    for (int64_t row = first; row < end; row++)
-      for (int64_t column = 0; column < width; column++) {
-        const float *value = from + (row * width + column) * channels;
-        float *a = to + (4 * row * width + 2 * column) * channels, *b = a + 2 * width * channels;
+  by_type(x, [&](auto type) {
+    using E = decltype(type);
+    const E *from = values<E>(x);
+    E *to = room<E>(y);
+    over_rows(batch * height, 4 * width * channels, [=](int64_t first, int64_t end) {
+      const float by = factor;
+      for (int64_t row = first; row < end; row++)
+        for (int64_t column = 0; column < width; column++) {
+          const E *value = from + (row * width + column) * channels;
+          E *a = to + (4 * row * width + 2 * column) * channels, *b = a + 2 * width * channels;
 #pragma omp simd
-        for (int64_t c = 0; c < channels; c++)
-          a[c] = a[c + channels] = b[c] = b[c + channels] = factor * value[c];
-      }
+          for (int64_t c = 0; c < channels; c++) {
+            const float v = by * value[c];
+            a[c] = v, a[c + channels] = v, b[c] = v, b[c + channels] = v;
+          }
+        }
+    });
   });
   out.tensor(y);
 }

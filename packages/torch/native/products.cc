@@ -140,9 +140,10 @@ Tensor convolution(Arguments &in) {
   const std::vector<int64_t> none(w.stride.size(), 0);
   const Tensor y = at::convolution(channels_second(padded(w, x)), filter_view(filter, depthwise), {}, w.stride, w.padding,
                                    w.dilation, false, none, depthwise ? x.size(-1) : 1);
-  return result(channels_last(y));
+  return channels_last(y);
 }
 
+// Images stay in bfloat16 between kernels where that precision is chosen; gradients of filters are float32.
 KERNEL(Convolution) { out.tensor(convolution(in)); }
 KERNEL(FusedConvolution) {
   const Tensor y = convolution(in);
@@ -170,7 +171,7 @@ KERNEL(ConvolutionInputGradient) {
       at::convolution_backward(channels_second(dy), channels_second(like), filter_view(filter, depthwise), c10::nullopt,
                                w.stride, w.padding, w.dilation, false, none, depthwise ? shape.back() : 1,
                                {true, false, false});
-  out.tensor(result(unpadded(w, channels_last(std::get<0>(gradients)), shape)).contiguous());
+  out.tensor(unpadded(w, channels_last(std::get<0>(gradients)), shape).contiguous());
 }
 
 KERNEL(ConvolutionFilterGradient) {
