@@ -7,6 +7,15 @@ export {
   quantize,
 } from './extract';
 export { frechetDistance } from './frechet';
+export {
+  foldInception,
+  type InceptionFeature,
+  type InceptionWeights,
+  inceptionExtractor,
+  inceptionFeatureSize,
+  inceptionFeatures,
+} from './inception';
+export { inceptionParameterShapes } from './inception-shapes';
 export { kid, type PolynomialKernel } from './kid';
 export { type PrecisionRecall, precisionRecall } from './precision-recall';
 export {

@@ -1,0 +1,1 @@
+export { findInceptionWeights, type InceptionSource, loadInception } from './inception-file';
