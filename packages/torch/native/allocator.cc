@@ -16,8 +16,13 @@ namespace cm {
 namespace {
 
 constexpr size_t ALIGNMENT = 64;
-// Blocks below this size are the C library's: it is quick at them, and they do not come from the system one by one.
+// Blocks below this size are the C library's: it is quick at them, and they do not come from the system one by one. AddressSanitizer watches
+// the C library's blocks only.
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t POOLED = SIZE_MAX;
+#else
 constexpr size_t POOLED = size_t{64} << 10;
+#endif
 constexpr size_t HUGE_PAGE = size_t{2} << 20;
 constexpr size_t PAGE = 4096;
 

@@ -1,6 +1,7 @@
 // Matrix products and convolutions. Images are NHWC and filters HWIO, dense; ATen gets permuted views of them, which have the
 // channels-last strides that oneDNN and cuDNN are fastest in.
 #include "call.h"
+#include "winograd.h"
 
 namespace cm {
 namespace {
@@ -132,10 +133,20 @@ Tensor filter_gradient(const Tensor &dw, at::IntArrayRef shape, bool depthwise) 
   return dw.permute(order).contiguous();
 }
 
+/** Whether Winograd's way serves: 3 × 3, stride 1, padded by 1 all around. */
+bool is_winograd(const Window &w, const Tensor &x, at::IntArrayRef filter, bool depthwise, int64_t outputs,
+                 int64_t least_tiles = TILES_FOR_FILTER) {
+  if (depthwise || w.stride.size() != 2) return false;
+  for (size_t i = 0; i < 2; i++)
+    if (filter[i] != 3 || w.stride[i] != 1 || w.dilation[i] != 1 || w.before[i] != 1 || w.after[i] != 1) return false;
+  return winograd_fits(x, outputs, least_tiles);
+}
+
 Tensor convolution(Arguments &in) {
   const Tensor x = narrowed(in.held()), filter = narrowed(in.held());
   const bool depthwise = in.flag();
   Window w = window_of(in);
+  if (is_winograd(w, x, filter.sizes(), depthwise, filter.size(-1))) return winograd(x.contiguous(), filter);
   plan(w, spatial(x.sizes()), filter.sizes());
   const std::vector<int64_t> none(w.stride.size(), 0);
   const Tensor y = at::convolution(channels_second(padded(w, x)), filter_view(filter, depthwise), {}, w.stride, w.padding,
@@ -161,6 +172,9 @@ KERNEL(ConvolutionInputGradient) {
     dy = dy.narrow(i + 1, 0, std::min(dy.size(i + 1), (shape[i + 1] + w.before[i] + w.after[i] - reach) / w.stride[i] + 1));
   }
   dy = dy.contiguous();
+  // The same convolution with the filter turned by half a turn, inputs and outputs exchanged.
+  if (is_winograd(w, dy, filter.sizes(), depthwise, shape.back()) && dy.size(1) == shape[1] && dy.size(2) == shape[2])
+    return out.tensor(winograd(dy, filter.flip({0, 1}).transpose(2, 3).contiguous()));
   plan(w, spatial(shape), filter.sizes());
   // ATen wants an input of the right shape and strides; its values do not matter.
   auto padded_shape = shape;
@@ -179,6 +193,8 @@ KERNEL(ConvolutionFilterGradient) {
   const auto shape = in.integers();
   const bool depthwise = in.flag();
   Window w = window_of(in);
+  if (is_winograd(w, x, shape, depthwise, shape.back(), TILES_FOR_FILTER_GRADIENT) && dy.scalar_type() == at::kFloat)
+    return out.tensor(winograd_filter_gradient(x.contiguous(), dy.contiguous()));
   plan(w, spatial(x.sizes()), shape);
   // The filter's values do not matter, its layout does: it is the gradient's.
   const Tensor filter = filter_view(at::empty(shape, x.options()), depthwise).contiguous();

@@ -38,6 +38,7 @@ function flagsFor({ version, include }: Libtorch): string[] {
     '-fPIC',
     '-fvisibility=hidden',
     ...[nodeHeaders, ...include].map((f) => `-I${f}`),
+    ...(process.env.CXXFLAGS ?? '').split(/\s+/).filter((flag) => flag),
   ];
 }
 
@@ -77,7 +78,15 @@ export async function compile(libtorch: Libtorch, say: (line: string) => void): 
     await Promise.all(Array.from({ length: Math.min(files.length, availableParallelism()) }, worker));
     const objects = files.map((file) => join(partial, `${file}.o`));
     const libraries = [`-L${libtorch.libraries}`, `-Wl,-rpath,${libtorch.libraries}`, '-ltorch_cpu', '-lc10'];
-    await run(compiler.command, ['-shared', '-s', '-o', join(partial, 'cm_torch.node'), ...objects, ...libraries]);
+    await run(compiler.command, [
+      '-shared',
+      '-s',
+      ...flags,
+      '-o',
+      join(partial, 'cm_torch.node'),
+      ...objects,
+      ...libraries,
+    ]);
     for (const object of objects) rmSync(object);
     rmSync(folder, { recursive: true, force: true });
     renameSync(partial, folder);

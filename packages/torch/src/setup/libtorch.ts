@@ -24,25 +24,18 @@ export interface LibtorchOptions {
 
 /** The libtorch of a folder with include/ and lib/, if it is one. */
 export function libtorchIn(folder: string, source: string): Libtorch | undefined {
-  const include = [join(folder, 'include'), join(folder, 'include/torch/csrc/api/include')];
-  const libraries = join(folder, 'lib');
-  const version = versionOf(include);
-  return version && existsSync(join(libraries, 'libtorch_cpu.so'))
-    ? { source, include, libraries, version }
-    : undefined;
+  const headers = [join(folder, 'include'), join(folder, 'include/torch/csrc/api/include')];
+  const version = versionOf(headers);
+  const libraries = ['lib', 'lib/x86_64-linux-gnu', 'lib/aarch64-linux-gnu']
+    .map((name) => join(folder, name))
+    .find((path) => existsSync(join(path, 'libtorch_cpu.so')));
+  // The system's own headers are found without being named, and must not be: their order matters to the compiler's.
+  const include = headers.filter((path) => path !== '/usr/include');
+  return version && libraries ? { source, include, libraries, version } : undefined;
 }
 
 /** Debian's libtorch-dev, which lies among the system's headers and libraries. */
-export function debianLibtorch(): Libtorch | undefined {
-  const include = ['/usr/include', '/usr/include/torch/csrc/api/include'];
-  const version = versionOf(include);
-  const libraries = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu'].find((folder) =>
-    existsSync(join(folder, 'libtorch_cpu.so')),
-  );
-  return version && libraries
-    ? { source: "the system's libtorch", include: include.slice(1), libraries, version }
-    : undefined;
-}
+export const debianLibtorch = (): Libtorch | undefined => libtorchIn('/usr', "the system's libtorch");
 
 function versionOf(include: readonly string[]): string | undefined {
   for (const folder of include) {

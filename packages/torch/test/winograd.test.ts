@@ -1,0 +1,62 @@
+import '@cm/gradients';
+import { configureTorch, isInstalled } from '@cm/torch';
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+/** The convolution as nine matrix products of shifted images. */
+function shifted(x: tf.Tensor4D, filter: tf.Tensor4D): tf.Tensor4D {
+  const [batch, height, width, channels] = x.shape;
+  const outputs = filter.shape[3];
+  const padded = tf.pad(x, [
+    [0, 0],
+    [1, 1],
+    [1, 1],
+    [0, 0],
+  ]) as tf.Tensor4D;
+  const terms = Array.from({ length: 9 }, (_, i) => {
+    const [row, column] = [Math.floor(i / 3), i % 3];
+    const pixels = tf.reshape(tf.slice(padded, [0, row, column, 0], [batch, height, width, channels]), [-1, channels]);
+    return tf.matMul(
+      pixels,
+      tf.reshape(tf.slice(filter, [row, column, 0, 0], [1, 1, channels, outputs]), [channels, outputs]),
+    );
+  });
+  return tf.reshape(tf.addN(terms), [batch, height, width, outputs]);
+}
+
+const largest = (x: tf.Tensor) => tf.max(tf.abs(x)).dataSync()[0]!;
+
+// Sizes of which some are computed by Winograd's algorithm and some are too small for it.
+describe.skipIf(!isInstalled())('3 × 3 convolutions (left out where `cm-torch setup` has not been run)', () => {
+  beforeAll(async () => {
+    await tf.setBackend('torch');
+    configureTorch({ threads: 2 });
+  });
+
+  it.each([
+    [3, 16, 12, 32, 48],
+    [5, 24, 18, 48, 32],
+    [1, 64, 64, 32, 64],
+    [6, 16, 24, 160, 112],
+    [2, 8, 8, 64, 64],
+    [4, 15, 17, 32, 32],
+  ])(
+    'agree with shifted products: %i images of %i × %i, %i to %i channels',
+    (batch, height, width, channels, outputs) => {
+      const x = tf.randomNormal([batch, height, width, channels], 0, 1, 'float32', 1) as tf.Tensor4D;
+      const filter = tf.randomNormal([3, 3, channels, outputs], 0, 1, 'float32', 2) as tf.Tensor4D;
+      const dy = tf.randomNormal([batch, height, width, outputs], 0, 1, 'float32', 3) as tf.Tensor4D;
+      const by = (f: (a: tf.Tensor4D, b: tf.Tensor4D) => tf.Tensor) =>
+        tf.grads((a, b) => f(a as tf.Tensor4D, b as tf.Tensor4D))([x, filter], dy);
+      const convolution = (a: tf.Tensor4D, b: tf.Tensor4D) => tf.conv2d(a, b, 1, 'same');
+      const pairs = [[convolution(x, filter), shifted(x, filter)]] as [tf.Tensor, tf.Tensor][];
+      by(convolution).forEach((gradient, i) => {
+        pairs.push([gradient, by(shifted)[i]!]);
+      });
+      for (const [y, expected] of pairs) {
+        expect(y.shape).toEqual(expected.shape);
+        expect(largest(tf.sub(y, expected)) / largest(expected)).toBeLessThan(5e-6);
+      }
+    },
+  );
+});
