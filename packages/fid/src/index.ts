@@ -15,8 +15,11 @@ export {
   inceptionFeatureSize,
   inceptionFeatures,
 } from './inception';
+export { type InceptionScore, type InceptionScoreOptions, inceptionScore } from './inception-score';
 export { inceptionParameterShapes } from './inception-shapes';
 export { kid, type PolynomialKernel } from './kid';
+export { type KidOverSubsets, type KidSubsetsOptions, kidOverSubsets } from './kid-subsets';
+export { type ManifoldMetrics, manifoldMetrics } from './manifold';
 export { type PrecisionRecall, precisionRecall } from './precision-recall';
 export {
   type FeatureAccumulator,
@@ -27,3 +30,4 @@ export {
   featureStatistics,
   mergeMoments,
 } from './statistics';
+export { type Gaussian, readStatistics, type StoredStatistics, writeStatistics } from './statistics-file';
