@@ -1,4 +1,10 @@
 import {
+  type ArgumentNames,
+  argumentsFromOptions,
+  type ConstructorArguments,
+  optionsFromArguments,
+} from '@cm/edm2-unet';
+import {
   type DhariwalUNetConfig,
   dhariwalUNetConfig,
   type EdmConfig,
@@ -7,17 +13,8 @@ import {
   songUNetConfig,
 } from './config';
 
-/** What a network of a published file was constructed with, as `@cm/checkpoints` gives it (`init` of an opened file). */
-export interface ConstructorArguments {
-  readonly className: string;
-  readonly args?: readonly unknown[];
-  readonly kwargs: Readonly<Record<string, unknown>>;
-}
-
-type Names = Readonly<Record<string, string>>;
-
 // The reference's names of arguments, and ours.
-const common: Names = {
+const common: ArgumentNames = {
   img_resolution: 'resolution',
   img_channels: 'channels',
   label_dim: 'labelDim',
@@ -30,7 +27,7 @@ const common: Names = {
   dropout: 'dropout',
   label_dropout: 'labelDropout',
 };
-const networks: Readonly<Record<string, Names>> = {
+const networks: Readonly<Record<string, ArgumentNames>> = {
   SongUNet: {
     ...common,
     embedding_type: 'embedding',
@@ -43,7 +40,7 @@ const networks: Readonly<Record<string, Names>> = {
 };
 
 interface PreconditioningClass {
-  readonly names: Names;
+  readonly names: ArgumentNames;
   readonly defaults: Preconditioning;
   /** The network where `model_type` is not given. */
   readonly network: 'SongUNet' | 'DhariwalUNet';
@@ -85,23 +82,25 @@ const ignored = ['model_type', 'use_fp16', 'sigma_min', 'sigma_max'];
  *
  * @throws Error naming a class or an argument that is not EDM's or ECT's, or a value that does not fit
  */
-export function edmConfigFromArguments({ className, args = [], kwargs }: ConstructorArguments): EdmConfig {
+export function edmConfigFromArguments(init: ConstructorArguments): EdmConfig {
   const where = 'edmConfigFromArguments';
+  const { className, kwargs } = init;
   const known = className.slice(className.lastIndexOf('.') + 1);
   const precond = Object.hasOwn(preconditionings, known) ? preconditionings[known] : undefined;
   if (!precond) {
     throw new Error(`${where}: class is ${className}, expected one of ${Object.keys(preconditionings).join(', ')}`);
   }
-  if (args.length > 0) throw new Error(`${where}: args has ${args.length} entries, expected arguments by name alone`);
   const type = String(kwargs.model_type ?? precond.network);
   const network = Object.hasOwn(networks, type) ? networks[type] : undefined;
   if (!network) throw new Error(`${where}: model_type is ${type}, expected one of ${Object.keys(networks).join(', ')}`);
 
-  const names = { ...network, ...precond.names };
-  const unknown = Object.keys(kwargs).filter((name) => !Object.hasOwn(names, name) && !ignored.includes(name));
-  if (unknown.length > 0) throw new Error(`${where}: unknown argument ${unknown.join(', ')}`);
-  const preconditioning = { ...precond.defaults, ...renamed(kwargs, precond.names) } as Preconditioning;
-  const options = { ...renamed(kwargs, network), preconditioning };
+  const given = optionsFromArguments(where, { ...network, ...precond.names }, init, ignored);
+  const ofPreconditioning = new Set(Object.values(precond.names));
+  const part = (inner: boolean) => Object.entries(given).filter(([name]) => ofPreconditioning.has(name) === inner);
+  const options = {
+    ...Object.fromEntries(part(false)),
+    preconditioning: { ...precond.defaults, ...Object.fromEntries(part(true)) } as Preconditioning,
+  };
   return type === 'SongUNet'
     ? songUNetConfig(options as Partial<SongUNetConfig> & { resolution: number })
     : dhariwalUNetConfig(options as Partial<DhariwalUNetConfig> & { resolution: number });
@@ -117,20 +116,10 @@ export function edmArguments(config: EdmConfig): { className: string; kwargs: Re
     ([, { defaults }]) => defaults.kind === preconditioning.kind,
   )!;
   const type = config.architecture === 'song' ? 'SongUNet' : 'DhariwalUNet';
-  const kwargs = { model_type: type, ...named(config, networks[type]!), ...named(preconditioning, precond.names) };
+  const kwargs = {
+    model_type: type,
+    ...argumentsFromOptions(config, networks[type]!),
+    ...argumentsFromOptions(preconditioning, precond.names),
+  };
   return { className, kwargs };
 }
-
-/** The arguments among `names`, under our names. */
-const renamed = (kwargs: Readonly<Record<string, unknown>>, names: Names) =>
-  Object.fromEntries(
-    Object.entries(names)
-      .filter(([theirs]) => Object.hasOwn(kwargs, theirs))
-      .map(([theirs, ours]) => [ours, kwargs[theirs]]),
-  );
-
-/** Our values under the reference's names. */
-const named = (values: object, names: Names) =>
-  Object.fromEntries(
-    Object.entries(names).map(([theirs, ours]) => [theirs, (values as Record<string, unknown>)[ours]]),
-  );

@@ -7,7 +7,7 @@ export {
   type SongUNetConfig,
   songUNetConfig,
 } from './config';
-export { type ConstructorArguments, edmArguments, edmConfigFromArguments } from './constructor-arguments';
+export { edmArguments, edmConfigFromArguments } from './constructor-arguments';
 export { type DenoiserOptions, type EdmDenoiser, edmDenoiser } from './denoiser';
 export { iddpmNoiseLevels } from './iddpm';
 export { initEdm } from './init';

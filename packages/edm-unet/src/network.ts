@@ -1,4 +1,4 @@
-import { type Dropout, downsample, upsample } from '@cm/edm2-unet';
+import { type Dropout, downsample, ofLayer, recomputed, upsample } from '@cm/edm2-unet';
 import * as tf from '@tensorflow/tfjs-core';
 import { block, epsilonOf } from './block';
 import { type EdmConfig, groupsOf } from './config';
@@ -12,6 +12,8 @@ export interface NetworkInput extends Condition {
   /** Scaled images [batch, resolution, resolution, channels]. */
   readonly x: tf.Tensor4D;
   readonly dropout?: Dropout;
+  /** Whether the backward pass computes every block again, for keeping none of its activations. */
+  readonly recompute?: boolean;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface NetworkInput extends Condition {
  */
 export function edmNetwork(config: EdmConfig, params: tf.NamedTensorMap, input: NetworkInput): tf.Tensor4D {
   return tf.tidy(() => {
-    const { dropout } = input;
+    const { dropout, recompute } = input;
     const filter = config.architecture === 'song' ? config.resampleFilter : [1, 1];
     const embedding = embed(config, params, input);
     const skips: tf.Tensor4D[] = [];
@@ -37,8 +39,14 @@ export function edmNetwork(config: EdmConfig, params: tf.NamedTensorMap, input: 
           skips.push(y);
           break;
         case 'block': {
-          const joined = layer.skip ? tf.concat([y, skips.pop()!], 3) : y;
-          y = block(config, params, layer, { input: joined, embedding, ...(dropout && { dropout }) });
+          const run = ({ y, skip, embedding, ...own }: tf.NamedTensorMap) =>
+            block(config, own, layer, {
+              input: (skip ? tf.concat([y!, skip], 3) : y) as tf.Tensor4D,
+              embedding: embedding as tf.Tensor2D,
+              ...(dropout && { dropout }),
+            });
+          const given = { ...ofLayer(params, layer.name), y, embedding, ...(layer.skip && { skip: skips.pop()! }) };
+          y = recompute ? recomputed(run, given) : run(given);
           if (layer.part === 'enc') skips.push(y);
           break;
         }

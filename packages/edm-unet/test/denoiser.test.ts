@@ -71,6 +71,19 @@ onEveryBackend(() => {
     });
   });
 
+  it('that computes its blocks again in the backward pass has the same gradients', () => {
+    const { x, t } = batch();
+    const params = formulaParameters(small, '');
+    const [plain, again] = [false, true].map((recompute) =>
+      valueAndGrads((given) => {
+        const model = edmDenoiser(small, given, { dropout: { key: key(5) }, recompute });
+        return tf.mean(tf.square(model(x, t))) as tf.Scalar;
+      }, params),
+    );
+    expectClose(again!.value, plain!.value, 1e-6);
+    for (const name of Object.keys(params)) expectClose(again!.grads[name]!, plain!.grads[name]!, 1e-5);
+  });
+
   it('images, noise levels, labels, rows and augmentation that do not fit are refused', () => {
     const { x, t } = batch();
     const model = edmDenoiser(small, {}, { dropout: { key: key(1) } });

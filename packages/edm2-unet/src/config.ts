@@ -34,7 +34,7 @@ export interface Edm2Config {
   readonly resampleFilter: readonly number[];
   /** Standard deviation of the data, σ_data. */
   readonly sigmaData: number;
-  /** Channels of the uncertainty head's Fourier features. */
+  /** Channels of the uncertainty head's Fourier features; 0: no such head, as in ECT's files. */
   readonly logvarChannels: number;
   /** Probability with which an activation inside a block is dropped in training, where dropout is asked for. */
   readonly dropout: number;
@@ -93,9 +93,10 @@ export function edm2Config(options: Partial<Edm2Config> & Pick<Edm2Config, 'reso
     whole(resolution, 1) && resolution % step === 0,
     `a multiple of ${step}, for ${channelMult.length} levels`,
   );
-  for (const name of ['channels', 'modelChannels', 'numBlocks', 'channelsPerHead', 'logvarChannels'] as const) {
+  for (const name of ['channels', 'modelChannels', 'numBlocks', 'channelsPerHead'] as const) {
     check(name, whole(config[name], 1), 'a whole number, 1 or more');
   }
+  check('logvarChannels', whole(config.logvarChannels, 0), 'a whole number');
   check('labelDim', config.labelDim === 0 || whole(config.labelDim, 2), '0 or a whole number, 2 or more');
   for (const name of ['labelBalance', 'concatBalance', 'resBalance', 'attnBalance'] as const) {
     check(name, share(config[name]), 'from 0 to 1');

@@ -4,6 +4,7 @@ import { blocksOf, type Edm2Config } from './config';
 import type { Dropout } from './input';
 import { mpCat, mpFourier, mpSilu, mpSum } from './magnitude-preserving';
 import { firstConvolution } from './parameters';
+import { ofLayer, recomputed } from './recompute';
 
 /** What the raw network is given. */
 export interface NetworkInput {
@@ -14,6 +15,8 @@ export interface NetworkInput {
   /** For a network with classes: rows [batch, labelDim] of √labelDim where the class is, 0 elsewhere; zeros for no class. */
   readonly labels?: tf.Tensor2D;
   readonly dropout?: Dropout;
+  /** Whether the backward pass computes every block again, for keeping none of its activations. */
+  readonly recompute?: boolean;
 }
 
 /**
@@ -24,15 +27,21 @@ export interface NetworkInput {
  */
 export function edm2Network(config: Edm2Config, weights: tf.NamedTensorMap, input: NetworkInput): tf.Tensor4D {
   return tf.tidy(() => {
-    const { x, dropout } = input;
+    const { x, dropout, recompute } = input;
     const embedding = embed(config, weights, input);
     // A channel of ones gives the layers, which have no biases, a constant to start from.
     const ones = tf.ones([x.shape[0], x.shape[1], x.shape[2], 1]) as tf.Tensor4D;
     let y = convolve(weights, firstConvolution(config), tf.concat([x, ones], 3));
     const skips = [y];
     for (const spec of blocksOf(config)) {
-      if (spec.skip) y = mpCat(y, skips.pop()!, config.concatBalance);
-      y = block(config, weights, spec, { input: y, embedding, ...(dropout && { dropout }) });
+      const run = ({ y, skip, embedding, ...own }: tf.NamedTensorMap) =>
+        block(config, own, spec, {
+          input: skip ? mpCat(y as tf.Tensor4D, skip as tf.Tensor4D, config.concatBalance) : (y as tf.Tensor4D),
+          embedding: embedding as tf.Tensor2D,
+          ...(dropout && { dropout }),
+        });
+      const given = { ...ofLayer(weights, spec.name), y, embedding, ...(spec.skip && { skip: skips.pop()! }) };
+      y = recompute ? recomputed(run, given) : run(given);
       if (spec.flavor === 'enc') skips.push(y);
     }
     return convolve(weights, 'unet.out_conv', y);

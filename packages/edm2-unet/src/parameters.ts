@@ -44,8 +44,10 @@ export function parametersOf(config: Edm2Config): ParameterSpec[] {
     }
   }
   weight('unet.out_conv', [3, 3, blocks[blocks.length - 1]!.channels, channels], { gain: 'unet.out_gain' });
-  fourier('logvar_fourier', logvarChannels);
-  weight('logvar_linear', [1, logvarChannels]);
+  if (logvarChannels > 0) {
+    fourier('logvar_fourier', logvarChannels);
+    weight('logvar_linear', [1, logvarChannels]);
+  }
   return specs;
 }
 

@@ -29,6 +29,11 @@ export interface DenoiserOptions {
    * `labelRate`, with which a row loses its class, to its `labelDropout`.
    */
   readonly dropout?: { readonly key: Key; readonly rate?: number; readonly labelRate?: number };
+  /**
+   * Activation checkpointing: the backward pass computes every block again instead of keeping its activations, which saves most of a
+   * training step's memory for a third more computation. Default false.
+   */
+  readonly recompute?: boolean;
 }
 
 /**
@@ -60,6 +65,7 @@ export function edm2Denoiser(
         x: tf.mul(x, overPixels(tf.rsqrt(variance))),
         noise: tf.div(tf.log(t), 4),
         ...(labels && { labels: tf.mul(classes(labels as tf.Tensor1D), Math.sqrt(config.labelDim)) as tf.Tensor2D }),
+        recompute: options.recompute ?? false,
         ...(drop && { dropout: { ...drop, rate: dropout.rate ?? config.dropout } }),
       });
       const skip = overPixels(tf.div(sigmaData ** 2, variance));
@@ -69,14 +75,21 @@ export function edm2Denoiser(
   };
 }
 
-/** Log-variance of the denoising error at noise levels t [batch], as EDM2's uncertainty head predicts it (section 3.2): [batch]. */
+/**
+ * Log-variance of the denoising error at noise levels t [batch], as EDM2's uncertainty head predicts it (section 3.2): [batch].
+ *
+ * @throws Error for a network without that head
+ */
 export function edm2LogVariance(weights: tf.NamedTensorMap, t: tf.Tensor1D): tf.Tensor1D {
+  const head = weights['logvar_linear.weight'];
+  if (!head)
+    throw new Error('edm2LogVariance: weights have no logvar_linear.weight: the network has no uncertainty head');
   return tf.tidy(() => {
     const features = mpFourier(
       tf.div(tf.log(t), 4),
       weights['logvar_fourier.freqs']!,
       weights['logvar_fourier.phases']!,
     );
-    return tf.reshape(tf.matMul(features, weights['logvar_linear.weight'] as tf.Tensor2D, false, true), [-1]);
+    return tf.reshape(tf.matMul(features, head as tf.Tensor2D, false, true), [-1]);
   });
 }

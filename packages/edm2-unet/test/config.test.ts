@@ -116,6 +116,20 @@ describe('the size of a network', () => {
     expect(multiplyAdds).toBeGreaterThan(0.97 * billions);
   });
 
+  // The same of the networks published for ImageNet-64.
+  it.each([
+    ['S', 280, 102],
+    ['M', 498, 181],
+    ['L', 777, 282],
+    ['XL', 1119, 406],
+  ] as const)('%s at ImageNet-64 is the published one', (size, millions, billions) => {
+    const config = edm2Preset(size);
+    expect(Math.abs(edm2ParameterCount(config) / 1e6 - millions)).toBeLessThan(0.6);
+    const multiplyAdds = edm2Flops(config) / 2e9;
+    expect(multiplyAdds).toBeLessThan(billions);
+    expect(multiplyAdds).toBeGreaterThan(0.97 * billions);
+  });
+
   it('at ImageNet-64 differs by the image channels alone', () => {
     const [pixels, latents] = [edm2Preset('S'), edm2Preset('S', 'imagenet512')];
     expect(edm2ParameterCount(latents) - edm2ParameterCount(pixels)).toBe(2 * 9 * 192);

@@ -92,6 +92,36 @@ onEveryBackend(() => {
       expect(change[3]).toBeGreaterThan(1e-3);
     });
 
+    it('of -1 are no class: only the noise level is embedded', () => {
+      const params = withGains(conditional);
+      const { x, t } = batch();
+      const none = tf.tensor1d([-1, -1, -1, -1], 'int32');
+      const withoutClass = edm2Denoiser(conditional, normalizeWeights(conditional, params).weights)(x, t, none);
+      params['unet.emb_label.weight'] = tf.mul(params['unet.emb_label.weight']!, -1);
+      const { weights } = normalizeWeights(conditional, params);
+      expectClose(edm2Denoiser(conditional, weights)(x, t, none), withoutClass, 0);
+      const some = tf.tensor1d([-1, -1, -1, 1], 'int32');
+      const change = tf.max(tf.abs(tf.sub(edm2Denoiser(conditional, weights)(x, t, some), withoutClass)), [1, 2, 3]);
+      expect([...change.dataSync()].map((value) => value > 1e-3)).toEqual([false, false, false, true]);
+    });
+
+    it('are dropped by row at a rate, for classifier-free guidance', () => {
+      const { weights } = normalizeWeights(conditional, withGains(conditional));
+      const { x, t } = batch();
+      const run = (labels: number[], labelRate: number) =>
+        edm2Denoiser(conditional, weights, { dropout: { key: key(3), rate: 0, labelRate } })(
+          x,
+          t,
+          tf.tensor1d(labels, 'int32'),
+        );
+      expectClose(run([0, 1, 2, 0], 0.999), run([-1, -1, -1, -1], 0), 1e-6);
+      expectClose(
+        run([0, 1, 2, 0], 0),
+        edm2Denoiser(conditional, weights)(x, t, tf.tensor1d([0, 1, 2, 0], 'int32')),
+        0,
+      );
+    });
+
     it.each([
       ['missing', undefined, /labels are missing, expected class indices \[4\] below 3/],
       ['too few', [0, 1, 2], /labels are int32 \[3\], expected int32 \[4\]/],
