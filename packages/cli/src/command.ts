@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { type ConvertOptions, convert } from './convert';
+import { addFidCommands } from './fid-command';
 import { inspect } from './inspect';
 import { sizeOf, tableOf } from './table';
 
@@ -54,6 +55,8 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
       out(`${to}: ${tensors} tensors, ${sizeOf(bytes)}\n`);
       if (leftOut.length > 0) err(`cm: the format has no place for ${leftOut.join(', ')}\n`);
     });
+
+  addFidCommands(program, { out, err });
 
   try {
     await program.parseAsync(argv, { from: 'user' });

@@ -21,6 +21,7 @@ export { kid, type PolynomialKernel } from './kid';
 export { type KidOverSubsets, type KidSubsetsOptions, kidOverSubsets } from './kid-subsets';
 export { type ManifoldMetrics, manifoldMetrics } from './manifold';
 export { type PrecisionRecall, precisionRecall } from './precision-recall';
+export { resampleBicubic } from './resample';
 export {
   type FeatureAccumulator,
   type FeatureMatrix,
