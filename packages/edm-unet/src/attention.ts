@@ -1,3 +1,4 @@
+import { dotProductAttention } from '@cm/edm2-unet';
 import * as tf from '@tensorflow/tfjs-core';
 
 /**
@@ -8,18 +9,8 @@ import * as tf from '@tensorflow/tfjs-core';
  */
 export function attention(qkv: tf.Tensor4D, heads: number): tf.Tensor4D {
   const [batch, height, width, triple] = qkv.shape;
-  const channels = triple / 3;
-  const pixels = height * width;
-  const parts = tf.split(tf.reshape(qkv, [batch, pixels, triple]), 3, 2) as tf.Tensor3D[];
-  // With one head nothing has to be moved.
-  const byHead = (x: tf.Tensor3D) =>
-    heads === 1 ? x : tf.transpose(tf.reshape(x, [batch, pixels, heads, channels / heads]), [0, 2, 1, 3]);
-  const [q, k, v] = parts.map(byHead) as [tf.Tensor, tf.Tensor, tf.Tensor];
-  // Queries are scaled, not scores, of which there are often more.
-  const scores = tf.matMul(tf.mul(q, Math.sqrt(heads / channels)), k, false, true);
-  const mixed = tf.matMul(tf.softmax(scores), v);
-  const together = heads === 1 ? mixed : tf.transpose(mixed, [0, 2, 1, 3]);
-  return tf.reshape(together, [batch, height, width, channels]);
+  const mixed = dotProductAttention(tf.reshape(qkv, [batch, height * width, triple]) as tf.Tensor3D, heads);
+  return tf.reshape(mixed, [batch, height, width, triple / 3]);
 }
 
 /**

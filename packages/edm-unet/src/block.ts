@@ -5,7 +5,7 @@ import { attention, parted } from './attention';
 import { type EdmConfig, groupsOf } from './config';
 import { groupNorm } from './group-norm';
 import type { BlockSpec } from './layers';
-import { convolve, linear, silu } from './operations';
+import { convolve, linear } from './operations';
 import { hasProjection } from './parameters';
 
 /**
@@ -26,8 +26,11 @@ export function block(
   const filter = song ? config.resampleFilter : [1, 1];
   const of = (part: string) => params[`${name}.${part}`]!;
   const conv = (x: tf.Tensor4D, layer: string) => convolve(params, `${name}.${layer}`, x);
-  const norm = (x: tf.Tensor4D, layer: string, gain = of(`${layer}.weight`), bias = of(`${layer}.bias`)) =>
-    groupNorm(x, gain, bias, { groups: groupsOf(x.shape[3]), epsilon: epsilonOf(config) });
+  const norm = (
+    x: tf.Tensor4D,
+    layer: string,
+    { gain = of(`${layer}.weight`), bias = of(`${layer}.bias`), activation = true } = {},
+  ) => groupNorm(x, gain, bias, { groups: groupsOf(x.shape[3]), epsilon: epsilonOf(config), activation });
   const resampled = (x: tf.Tensor4D) => {
     if (resample === 'keep') return x;
     return resample === 'down' ? downsample(x, filter) : upsample(x, filter);
@@ -38,16 +41,16 @@ export function block(
     return song ? tf.mul(sum, Math.SQRT1_2) : sum;
   };
 
-  let y = conv(resampled(silu(norm(input, 'norm0'))), 'conv0');
+  let y = conv(resampled(norm(input, 'norm0')), 'conv0');
   const affine = linear(params, `${name}.affine`, embedding);
   if (song) {
     y = norm(tf.add(y, tf.reshape(affine, [-1, 1, 1, channels])), 'norm1');
   } else {
     const [scale, shift] = tf.split(affine, 2, 1) as [tf.Tensor2D, tf.Tensor2D];
     const factor = tf.add(scale, 1);
-    y = norm(y, 'norm1', tf.mul(of('norm1.weight'), factor), tf.add(tf.mul(of('norm1.bias'), factor), shift));
+    const gain = tf.mul(of('norm1.weight'), factor);
+    y = norm(y, 'norm1', { gain, bias: tf.add(tf.mul(of('norm1.bias'), factor), shift) });
   }
-  y = silu(y);
   if (dropout && dropout.rate > 0) {
     y = tf.mul(y, dropoutMask(split(dropout.key, name), dropout.rows, y.shape.slice(1), dropout.rate));
   }
@@ -55,7 +58,7 @@ export function block(
   const shortcut = resampled(input);
   const x = joined(y, hasProjection(config, spec) ? conv(shortcut, 'skip') : shortcut);
   if (heads === 0) return x;
-  const qkv = tf.conv2d(norm(x, 'norm2'), parted(of('qkv.weight')) as tf.Tensor4D, 1, 'same');
+  const qkv = tf.conv2d(norm(x, 'norm2', { activation: false }), parted(of('qkv.weight')) as tf.Tensor4D, 1, 'same');
   return joined(conv(attention(tf.add(qkv, parted(of('qkv.bias'))), heads), 'proj'), x);
 }
 

@@ -1,17 +1,65 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { silu } from './operations';
+
+/** Options of {@link groupNorm}. */
+export interface GroupNormOptions {
+  /** A divisor of the channels. */
+  readonly groups: number;
+  readonly epsilon: number;
+  /** Whether x·sigmoid(x) follows. Default false. */
+  readonly activation?: boolean;
+}
 
 /**
- * Group normalisation: y = gain·(x − μ)/√(σ² + ε) + bias, with mean μ and variance σ² over the pixels and channels of each group.
- *
- * Its own gradient: with r = 1/√(σ² + ε), d = x − μ and means m over a group, dx = r·(gain·dy − m(gain·dy) − d·r²·m(gain·dy·d)). All but
- * two passes over the images are on [batch, channels], which the gradients of the parts, one by one, would not be.
+ * Group normalisation: y = gain·(x − μ)/√(σ² + ε) + bias, with mean μ and variance σ² over the pixels and channels of each group; then,
+ * where asked, the activation. One kernel where the backend has it.
  *
  * @param x [batch, height, width, channels]
  * @param gain [channels] or, of each image, [batch, channels]
  * @param bias as gain
- * @param groups a divisor of the channels
  */
 export function groupNorm(
+  x: tf.Tensor4D,
+  gain: tf.Tensor,
+  bias: tf.Tensor,
+  { groups, epsilon, activation = false }: GroupNormOptions,
+): tf.Tensor4D {
+  if (tf.getKernel('GroupNorm', tf.getBackend())) {
+    return fusedGroupNorm(x, gain, bias, { groups, epsilon, silu: activation });
+  }
+  const y = composition(x, gain, bias, { groups, epsilon });
+  return activation ? silu(y) : y;
+}
+
+function fusedGroupNorm(
+  x: tf.Tensor4D,
+  gain: tf.Tensor,
+  bias: tf.Tensor,
+  attributes: { readonly groups: number; readonly epsilon: number; readonly silu: boolean },
+): tf.Tensor4D {
+  const operation = tf.customGrad((...args) => {
+    const [x, gain, bias, save] = args as unknown as [tf.Tensor4D, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    save([x, gain, bias]);
+    return {
+      value: tf.engine().runKernel('GroupNorm', { x, gain, bias }, attributes) as tf.Tensor,
+      gradFunc: (dy, saved) => {
+        const [x, gain, bias] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+        const inputs = { x, gain, bias, dy: dy as tf.Tensor };
+        const [dx, ...rows] = tf.engine().runKernel('GroupNormGrad', inputs, attributes) as unknown as tf.Tensor[];
+        return [dx!, ...rows.map((row) => (gain.rank === 1 ? tf.sum(row, 0) : row))];
+      },
+    };
+  });
+  return operation(x, gain, bias) as tf.Tensor4D;
+}
+
+/**
+ * The normalisation of tfjs operations.
+ *
+ * Its own gradient: with r = 1/√(σ² + ε), d = x − μ and means m over a group, dx = r·(gain·dy − m(gain·dy) − d·r²·m(gain·dy·d)). All but
+ * two passes over the images are on [batch, channels], which the gradients of the parts, one by one, would not be.
+ */
+function composition(
   x: tf.Tensor4D,
   gain: tf.Tensor,
   bias: tf.Tensor,

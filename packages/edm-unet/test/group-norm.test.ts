@@ -21,16 +21,29 @@ onEveryBackend(() => {
     ['of every image alike', [12]],
     ['of each image its own', [2, 12]],
   ])('group normalisation with gain and bias %s', (_, shape) => {
-    it.each([0, 100])('agrees with its definition, in value and gradient, at a mean of %d', (mean) => {
-      const x = tf.add(tensor<tf.Rank.R4>('x', [2, 4, 5, 12]), mean);
-      const [gain, bias] = [tensor('gain', shape as [number]), tensor('bias', shape as [number])];
-      const inputs = [x, gain, bias];
-      const run = (...[x, gain, bias]: tf.Tensor[]) => groupNorm(x as tf.Tensor4D, gain!, bias!, options);
-      expectClose(run(...inputs), definition(x, gain, bias), 1e-4);
-      const dy = tensor<tf.Rank.R4>('dy', [2, 4, 5, 12]);
-      const mine = tf.grads(run)(inputs, dy);
-      const theirs = tf.grads(definition as typeof run)(inputs, dy);
-      for (const [i, gradient] of mine.entries()) expectClose(gradient, theirs[i]!, 1e-4);
-    });
+    it.each([
+      [0, false],
+      [100, false],
+      [0, true],
+      [100, true],
+    ])(
+      'agrees with its definition, in value and gradient, at a mean of %d, followed by SiLU: %s',
+      (mean, activation) => {
+        const x = tf.add(tensor<tf.Rank.R4>('x', [2, 4, 5, 12]), mean);
+        const [gain, bias] = [tensor('gain', shape as [number]), tensor('bias', shape as [number])];
+        const inputs = [x, gain, bias];
+        const run = (...[x, gain, bias]: tf.Tensor[]) =>
+          groupNorm(x as tf.Tensor4D, gain!, bias!, { ...options, activation });
+        const expected = (...[x, gain, bias]: tf.Tensor[]) => {
+          const y = definition(x!, gain!, bias!);
+          return activation ? tf.mul(y, tf.sigmoid(y)) : y;
+        };
+        expectClose(run(...inputs), expected(...inputs), 1e-4);
+        const dy = tensor<tf.Rank.R4>('dy', [2, 4, 5, 12]);
+        const mine = tf.grads(run)(inputs, dy);
+        const theirs = tf.grads(expected)(inputs, dy);
+        for (const [i, gradient] of mine.entries()) expectClose(gradient, theirs[i]!, 1e-4);
+      },
+    );
   });
 });

@@ -44,6 +44,13 @@ const adamUpdateAll = define<string, AdamAttributes>('AdamUpdateAll', ({ inputs,
   return backend.callMany(results, 'AdamUpdateAll', tensors, betas, beta1, beta2, factor, epsilon, keep, adaptive);
 });
 
+/** The gradient's attributes stand between its inputs, as the kernel's own do. */
+const groupNormGrad = define<'x' | 'gain' | 'bias' | 'dy', { groups: number; epsilon: number; silu: boolean }>(
+  'GroupNormGrad',
+  ({ inputs: { x, gain, bias, dy }, attrs: { groups, epsilon, silu }, backend }) =>
+    backend.callMany(3, 'GroupNormGrad', x, gain, bias, groups, epsilon, silu, dy),
+);
+
 /** All of them. */
 export const fused: tf.KernelConfig[] = [
   fusedKernel('MpSilu', 'x'),
@@ -61,6 +68,8 @@ export const fused: tf.KernelConfig[] = [
   fusedKernel('Upsample2x', 'x', 'factor'),
   fusedKernel('Attention', 'qkv', 'heads'),
   fusedKernel('AttentionGrad', 'qkv dy', 'heads'),
+  fusedKernel('GroupNorm', 'x gain bias', 'groups epsilon silu'),
+  groupNormGrad,
   adamUpdateAll,
   fusedKernel('LinearCombination', 'a b', 'alpha beta'),
   fusedKernel('UnitMagnitude', 'w', 'outputs epsilon scale'),
