@@ -127,7 +127,11 @@ describe('cm fid', () => {
       () => ['fid', at('real.npz'), at('fake.npz'), '--backend', 'x'],
       '--backend is x, expected torch or wasm',
     ],
-    ['no images', () => ['stats', at('weights.pth'), at('out.npz'), ...weights], 'has no images, expected PNG or JPEG files'],
+    [
+      'no images',
+      () => ['stats', at('weights.pth'), at('out.npz'), ...weights],
+      'has no images, expected PNG or JPEG files',
+    ],
     ['another output', () => ['stats', at('real.npz'), at('out.txt')], 'ends with ".txt", expected .npz'],
   ])('%s: one line of error', async (_, argv, message) => {
     const { status, err } = await cm(...argv());

@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { expectClose, unit } from '@cm/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { factorize, factorProduct } from '../src/factor';
+import { sourceHash } from '../src/linear-algebra.generated';
 import { singularValues } from '../src/singular-values';
 import { tridiagonalEigenvalues } from '../src/tridiagonal';
 
@@ -104,4 +107,9 @@ describe('the factorisation of a covariance', () => {
       { numRuns: 200 },
     );
   });
+});
+
+it('the WebAssembly module is that of the C source', () => {
+  const source = readFileSync(new URL('../native/linear-algebra.c', import.meta.url));
+  expect(sourceHash, 'run scripts/build-wasm.mjs').toBe(createHash('sha256').update(source).digest('hex'));
 });
