@@ -1,5 +1,7 @@
-import { readSafetensorsFixture, unit } from '@cm/testing';
 import * as tf from '@tensorflow/tfjs-core';
+// Not by the package's index, which needs vitest: benchmarks use this file too.
+import { readSafetensorsFixture } from '../../../tools/testing/src/fixtures';
+import { unit } from '../../../tools/testing/src/formula';
 import { inceptionParameterShapes } from '../src/inception-shapes';
 
 /** Images and features of torch-fidelity's network with formula weights. */
