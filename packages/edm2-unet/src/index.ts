@@ -1,3 +1,4 @@
+export { dotProductAttention } from './attention';
 export { type BlockSpec, blocksOf, type Edm2Config, edm2Config } from './config';
 export {
   type ArgumentNames,
