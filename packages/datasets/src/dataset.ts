@@ -15,6 +15,18 @@ export interface ImageDataset {
   readonly classNames?: readonly string[];
 }
 
+/** Images that are read from disk when they are asked for. */
+export interface StoredImages extends Omit<ImageDataset, 'images'> {
+  /**
+   * The bytes of the images with these indices, one after another, as {@link ImageDataset.images} has them.
+   *
+   * @throws DatasetError when an index is not one of the data set, or naming an image that is damaged.
+   */
+  read(indices: ArrayLike<number>): Promise<Uint8Array>;
+  /** Closes the file. Nothing can be read any more. */
+  close(): Promise<void>;
+}
+
 /**
  * A data set from its parts, checked.
  *

@@ -1,2 +1,6 @@
 export { loadCifar10 } from './cifar10-files';
+export { type DecodedImage, decodeImage } from './decode';
+export { type EdmOptions, loadImages, openEdmDataset } from './edm';
+export { type ImageFiles, openImageFiles, readStored, type StoredFile } from './image-files';
 export { loadMnist } from './mnist';
+export { openZip, type ZipArchive, type ZipEntry } from './zip';

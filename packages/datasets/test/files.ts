@@ -88,3 +88,14 @@ export const pythonBatch = (images: readonly number[], labels: readonly number[]
       filenames: py.list(images.map((image) => py.string(`${image}.png`))),
     }),
   );
+
+/** Bytes of a small generator (xorshift), the same as in fixtures/pillow.py. */
+export function randomBytes(seed: number, count: number): Uint8Array {
+  let x = seed;
+  return Uint8Array.from({ length: count }, () => {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    return x & 255;
+  });
+}
