@@ -34,7 +34,7 @@ const mask = tf.tensor4d(
 const masked = tf.add(tf.mul(images, tf.sub(1, mask)), tf.mul(mask, -0.5));
 const small = tf.avgPool(images, 4, 4, 'valid');
 const enlarged = tf.image.resizeNearestNeighbor(small, [height, width]);
-const strokes = tf.where(tf.greater(tf.avgPool(images, 3, 1, 'same'), -0.2), 1, -1) as tf.Tensor4D;
+const strokes = tf.where(tf.greater(tf.avgPool(images, 2, 1, 'same'), -0.5), 1, -1) as tf.Tensor4D;
 
 const walk = { shape: [columns, height, width, channels] as [number, number, number, number], ...levels };
 const rows = [
