@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { type ConvertOptions, convert } from './convert';
+import { addDatasetCommand } from './dataset-command';
 import { addFidCommands } from './fid-command';
 import { inspect } from './inspect';
 import { sizeOf, tableOf } from './table';
@@ -57,6 +58,7 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
     });
 
   addFidCommands(program, { out, err });
+  addDatasetCommand(program, { out, err });
 
   try {
     await program.parseAsync(argv, { from: 'user' });

@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { DatasetError } from './error';
+import { readTar } from './tar';
 
 /** Larger than any file of these data sets; a compressed file that grows beyond it is not one of them. */
 const maxBytes = 2 ** 30;
@@ -39,6 +40,29 @@ export async function readOneOf(paths: readonly string[]): Promise<{ path: strin
 /** {@link readOneOf} of names in a folder, each also with `.gz`. */
 export function readFromFolder(folder: string, ...names: string[]) {
   return readOneOf(names.flatMap((name) => [join(folder, name), join(folder, `${name}.gz`)]));
+}
+
+/** Reads the first file that is there of these names, raw or gzipped. */
+export type FileReader = (...names: string[]) => Promise<{ path: string; bytes: Uint8Array }>;
+
+/**
+ * What reads files by name from a folder, or from a tar archive, gzipped or not: there folders within are ignored.
+ *
+ * @throws DatasetError when the archive cannot be read.
+ */
+export async function openFolderOrTar(path: string): Promise<FileReader> {
+  const kind = await stat(path).catch(() => undefined);
+  if (!kind?.isFile()) return (...names) => readFromFolder(path, ...names);
+  const { bytes: tar } = await readOneOf([path]);
+  const entries = readTar(path, (offset, length) => tar.subarray(offset, offset + length), 0, tar.length);
+  const files = new Map(
+    [...entries].map(({ name, offset, size }) => [basename(name), tar.subarray(offset, offset + size)]),
+  );
+  return async (...names) => {
+    const name = names.find((one) => files.has(one));
+    if (name === undefined) throw new DatasetError(`${path}: has no ${names.join(', nor ')}`);
+    return { path: `${path}/${name}`, bytes: files.get(name)! };
+  };
 }
 
 /** Runs a parser, and puts the file's name before what it complains of. */

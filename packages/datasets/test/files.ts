@@ -1,3 +1,5 @@
+import { encodePng } from '../src/png';
+
 /** An idx file. */
 export function idx(type: number, shape: readonly number[], bytes: readonly number[]): Uint8Array {
   const header = new DataView(new ArrayBuffer(4 + 4 * shape.length));
@@ -99,3 +101,33 @@ export function randomBytes(seed: number, count: number): Uint8Array {
     return x & 255;
   });
 }
+
+/** A tar archive; names beyond 100 characters come as GNU's or POSIX's records. */
+export function tar(files: Readonly<Record<string, Uint8Array>>, kind: 'gnu' | 'posix' = 'posix'): Uint8Array {
+  const blocks: Uint8Array[] = [];
+  const add = (name: string, type: string, data: Uint8Array) => {
+    const header = Buffer.alloc(512);
+    header.write(name.slice(0, 100), 0);
+    header.write(`${data.length.toString(8).padStart(11, '0')}\0`, 124);
+    header.write(`        ${type}`, 148);
+    header.write('ustar\0' + '00', 257);
+    const sum = header.reduce((total, byte) => total + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    blocks.push(header, data, new Uint8Array((512 - (data.length % 512)) % 512));
+  };
+  for (const [name, data] of Object.entries(files)) {
+    if (name.length > 100) {
+      const record = `path=${name}\n`;
+      const text = kind === 'gnu' ? `${name}\0` : `${record.length + 4} ${record}`;
+      add('long', kind === 'gnu' ? 'L' : 'x', Buffer.from(text));
+    }
+    add(name, '0', data);
+  }
+  return Uint8Array.from(Buffer.concat([...blocks, new Uint8Array(1024)]));
+}
+
+/** PNG files of 8 × 8 pixels under these names. */
+export const picturesOf = (names: readonly string[]): Record<string, Uint8Array> =>
+  Object.fromEntries(
+    names.map((name, i) => [name, encodePng({ height: 8, width: 8, channels: 3, pixels: randomBytes(i + 1, 192) })]),
+  );

@@ -1,0 +1,92 @@
+import { stat } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { type ConvertOptions, convertDataset, type WriteProgress } from '@cm/datasets/node';
+import { type Command, Option } from 'commander';
+import type { Output } from './command';
+
+interface Flags {
+  readonly resolution?: string;
+  readonly crop: 'adm' | 'none';
+  readonly part: 'train' | 'test';
+  readonly threads?: string;
+  readonly force: boolean;
+  readonly json: boolean;
+}
+
+/** Adds `cm dataset`. */
+export function addDatasetCommand(program: Command, { out, err }: Output): void {
+  program
+    .command('dataset')
+    .description('makes a data set as EDM and EDM2 read it; a run that was stopped goes on where it was')
+    .argument('<source>', 'folder, zip or tar of images (ImageNet’s too), or CIFAR-10 as a folder or .tar.gz')
+    .argument('<out>', '.zip')
+    .option('--resolution <pixels>', 'height and width; default: those of the first image')
+    .addOption(
+      new Option('--crop <how>', 'adm: halved, resized and cut in the middle as ADM and EDM2 do; none: must fit')
+        .choices(['adm', 'none'])
+        .default('adm'),
+    )
+    .addOption(new Option('--part <part>', 'of CIFAR-10').choices(['train', 'test']).default('train'))
+    .option('--threads <count>', 'threads that decode; default: the machine’s, less one, up to 8')
+    .option('--force', 'replace a file that is there', false)
+    .option('--json', 'say what was done as JSON', false)
+    .action(async (source: string, to: string, flags: Flags) => {
+      if (extname(to) !== '.zip') throw new Error(`${to} ends with "${extname(to)}", expected .zip`);
+      if (!flags.force && (await exists(to))) throw new Error(`${to} is there already; --force replaces it`);
+      const made = await convertDataset(source, to, { ...optionsOf(flags), onProgress: reporter(err) });
+      for (const reason of made.damaged) err(`cm: left out ${reason}\n`);
+      const { images, classes, resolution, damaged } = made;
+      if (flags.json) out(`${JSON.stringify({ to, ...made }, null, 2)}\n`);
+      else {
+        const labelled = classes === undefined ? 'no labels' : `${classes.toLocaleString('en')} classes`;
+        out(`${to}: ${images.toLocaleString('en')} images of ${resolution} × ${resolution}, ${labelled}\n`);
+      }
+      if (damaged.length > 0) {
+        throw new Error(
+          `${damaged.length} of ${images + damaged.length} images could not be read and are not in ${to}`,
+        );
+      }
+    });
+}
+
+function optionsOf({ resolution, crop, part, threads }: Flags): ConvertOptions {
+  const whole = (name: string, text: string, least: number) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(Number.isInteger(value) && value >= least)) {
+      throw new Error(`--${name} is ${text}, expected a whole number from ${least}`);
+    }
+    return value;
+  };
+  return {
+    crop,
+    part,
+    ...(resolution !== undefined && { resolution: whole('resolution', resolution, 1) }),
+    ...(threads !== undefined && { threads: whole('threads', threads, 0) }),
+  };
+}
+
+/** Seconds between two lines of progress. */
+const INTERVAL = 10;
+
+function reporter(err: Output['err']): (progress: WriteProgress) => void {
+  const start = performance.now();
+  let next = INTERVAL;
+  let told = false;
+  return ({ done, total, resumed }) => {
+    if (!told && resumed > 0) err(`cm: goes on after ${resumed.toLocaleString('en')} images\n`);
+    told = true;
+    const seconds = (performance.now() - start) / 1000;
+    if (seconds < next) return;
+    next = seconds + INTERVAL;
+    const rate = (done - resumed) / seconds;
+    const minutes = Math.ceil((total - done) / rate / 60);
+    const counts = `${done.toLocaleString('en')} of ${total.toLocaleString('en')} images`;
+    err(`cm: ${counts}, ${Math.round(rate).toLocaleString('en')} a second, ${minutes} min left\n`);
+  };
+}
+
+const exists = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
