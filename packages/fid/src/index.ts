@@ -1,4 +1,15 @@
 export {
+  type DinoV2Model,
+  type DinoV2Options,
+  type DinoV2Size,
+  type DinoV2Weights,
+  dinoV2Extractor,
+  dinoV2Features,
+  dinoV2ParameterShapes,
+  dinoV2Sizes,
+  prepareDinoV2,
+} from './dino';
+export {
   computeFeatures,
   computeStatistics,
   type ExtractOptions,
@@ -21,7 +32,7 @@ export { kid, type PolynomialKernel } from './kid';
 export { type KidOverSubsets, type KidSubsetsOptions, kidOverSubsets } from './kid-subsets';
 export { type ManifoldMetrics, manifoldMetrics } from './manifold';
 export { type PrecisionRecall, precisionRecall } from './precision-recall';
-export { resampleBicubic } from './resample';
+export { type ResampleOptions, resampleBicubic } from './resample';
 export {
   type FeatureAccumulator,
   type FeatureMatrix,

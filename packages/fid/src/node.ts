@@ -1,4 +1,6 @@
 export { type FeatureChunkOptions, featureChunks } from './cached-features';
 export { type DecodedImage, decodeImage } from './decode';
+export { dinoV2Sha256, findDinoV2Weights, loadDinoV2 } from './dino-file';
 export { type ImageEntry, type ImageSource, imageBatches, openImages } from './image-source';
-export { findInceptionWeights, type InceptionSource, loadInception } from './inception-file';
+export { findInceptionWeights, inceptionSha256, loadInception } from './inception-file';
+export type { WeightsSource } from './weights-file';

@@ -3,12 +3,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromTensors, writeTorchStateDict } from '@cm/checkpoints';
-import { expectClose } from '@cm/testing';
+import { expectClose, useWasm } from '@cm/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-cpu';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { foldInception } from '../src/index';
-import { findInceptionWeights, loadInception } from '../src/node';
+import { findDinoV2Weights, findInceptionWeights, loadDinoV2, loadInception } from '../src/node';
+import { dinoParameters } from './dino-reference';
 import { formulaParameters } from './inception-reference';
 
 let folder: string;
@@ -26,6 +26,9 @@ it('weights that are nowhere: the error says what to fetch and where to put it',
   await expect(loadInception()).rejects.toThrow(
     /download pt_inception-2015-12-05-6726825d\.pth .* into .*cm, or give its path/,
   );
+  await expect(loadDinoV2('vitl14')).rejects.toThrow(
+    /download dinov2_vitl14_pretrain\.pth .*dinov2_vitl14_pretrain\.pth\) into .*cm, or give its path/,
+  );
 });
 
 it('weights are found where PyTorch’s tools leave them, and only the published bytes are taken', async () => {
@@ -35,10 +38,14 @@ it('weights are found where PyTorch’s tools leave them, and only the published
   writeFileSync(path, 'not them');
   expect(await findInceptionWeights()).toBe(path);
   await expect(loadInception()).rejects.toThrow(/has SHA-256 .* and 8 bytes, expected 6726825d0af5/);
+  const dino = join(checkpoints, 'dinov2_vitb14_pretrain.pth');
+  writeFileSync(dino, 'nor these');
+  expect(await findDinoV2Weights('vitb14')).toBe(dino);
+  await expect(loadDinoV2('vitb14')).rejects.toThrow(/has SHA-256 .* and 9 bytes, expected 0b8b82f85de9/);
 });
 
 it('a file of torch.save gives the folded weights, and nothing else is kept', async () => {
-  await tf.setBackend('cpu');
+  await useWasm();
   const parameters = formulaParameters();
   const path = join(folder, 'weights.pth');
   const bytes = writeTorchStateDict(fromTensors(parameters));
@@ -51,4 +58,19 @@ it('a file of torch.save gives the folded weights, and nothing else is kept', as
     expectClose(loaded.tensors[name]!, folded.tensors[name]!, 0);
   }
   tf.dispose([parameters, loaded.tensors, folded.tensors]);
+});
+
+it('a file of DINOv2 in another size is refused', async () => {
+  await useWasm();
+  const parameters = dinoParameters({ width: 64, depth: 1 });
+  const path = join(folder, 'small.pth');
+  const bytes = writeTorchStateDict(fromTensors(parameters));
+  tf.dispose(parameters);
+  writeFileSync(path, bytes);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const before = tf.memory().numTensors;
+  await expect(loadDinoV2('vitb14', { path, sha256 })).rejects.toThrow(
+    'small.pth has cls_token of shape [1,1,64], expected [1,1,768] of vitb14',
+  );
+  expect(tf.memory().numTensors).toBe(before);
 });
