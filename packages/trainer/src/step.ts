@@ -1,0 +1,141 @@
+import type { ConsistencyModel } from '@cm/ect';
+import { type ValueAndGrads, valueAndGrads } from '@cm/gradients';
+import { cleanGradients, type EmaDecay, type Optimizer } from '@cm/optimizers';
+import { split } from '@cm/random';
+import type { LearningRate } from '@cm/schedules';
+import * as tf from '@tensorflow/tfjs-core';
+import { TrainingError } from './error';
+import { inMicroBatches, prepared, type TrainableNetwork } from './network';
+import type { Batch, StepLoss, TrainingObjective } from './objective';
+import type { TrainingState } from './state';
+
+/** How a step is made. */
+export interface StepSettings {
+  readonly network: TrainableNetwork;
+  readonly objective: TrainingObjective;
+  readonly optimizer: Optimizer;
+  /** The learning rate of an update, given the number of updates made before it: `constant` and `inverseSquareRoot`, with warm-up, of `@cm/schedules`. */
+  readonly learningRate: LearningRate;
+  /** The decay of each average, given the step's number from 1. The state has the same names. */
+  readonly averages: Readonly<Record<string, EmaDecay>>;
+  /** Rows of one pass: the gradients of the parts are summed, which gives those of the batch on the memory of one part. Default: the batch. */
+  readonly microBatch?: number;
+  /** The average whose network the targets come from. Default: the student itself, as in ECT and SCT. */
+  readonly teacher?: string;
+}
+
+/** What a step gives. */
+export interface StepResult {
+  /** The next state, of new tensors. */
+  readonly state: TrainingState;
+  /** Mean over the batch. */
+  readonly loss: number;
+  readonly learningRate: number;
+  /** How many values of the gradient were NaN or ∞ and counted as 0. */
+  readonly cleaned: number;
+  /** The objective's numbers. */
+  readonly stats: Readonly<Record<string, number>>;
+}
+
+/**
+ * One step: the objective of the whole batch, its gradient part by part, the optimizer's update and the averages'. A function of its arguments;
+ * the given state and batch stay as they are and the caller's.
+ *
+ * @throws TrainingError `diverged` when the loss is not finite; Error when the state lacks an average
+ */
+export function trainingStep(settings: StepSettings, state: TrainingState, batch: Batch): StepResult {
+  const { network, objective, optimizer, averages, teacher } = settings;
+  const { step, images, key } = state;
+  const count = batch.images.shape[0];
+  const microBatch = Math.min(settings.microBatch ?? count, count);
+  const learningRate = settings.learningRate(step);
+  const stepKey = split(key, 'step', step);
+  const dropout = split(stepKey, 'dropout');
+  const names = Object.keys(averages);
+
+  let numbers = { loss: 0, cleaned: 0, stats: {} as StepResult['stats'] };
+  const next = tf.tidy(() => {
+    const params = network.constrain?.(state.params) ?? state.params;
+    const { weights, pullback } = prepared(network, params);
+    const taught = teacher === undefined ? weights : prepared(network, averageOf(state, teacher)).weights;
+    const condition = network.condition?.(batch);
+    const stepLoss = objective({
+      batch,
+      ...(condition && { condition }),
+      key: stepKey,
+      step,
+      teacher: inMicroBatches(network.denoiser(taught, dropout), microBatch),
+    });
+    const { value, grads } = accumulated(stepLoss, (w) => network.denoiser(w, dropout), weights, { count, microBatch });
+    stepLoss.dispose();
+    const loss = value.dataSync()[0]!;
+    if (!Number.isFinite(loss)) throw new TrainingError('diverged', `step ${step}: the loss is ${loss}`);
+
+    // Freed one after the other, not all at the end: each is as large as the network.
+    const raw = pullback(grads);
+    if (raw !== grads) tf.dispose(grads);
+    if (weights !== params) tf.dispose(weights);
+    const clean = cleanGradients(raw);
+    tf.dispose(raw);
+    const updated = optimizer.update(params, clean.grads, state.optimizer, {
+      learningRate,
+      averages: names.map((name) => ({ ema: averageOf(state, name), beta: averages[name]!(step + 1) })),
+    });
+    numbers = { loss, cleaned: clean.count, stats: stepLoss.stats };
+    return {
+      params: updated.params,
+      m: updated.state.m,
+      v: updated.state.v,
+      averages: [...updated.averages],
+    };
+  });
+  return {
+    state: {
+      ...state,
+      step: step + 1,
+      images: images + count,
+      params: next.params,
+      optimizer: { step: state.optimizer.step + 1, m: next.m, v: next.v },
+      averages: Object.fromEntries(names.map((name, i) => [name, next.averages[i]!])),
+    },
+    learningRate,
+    ...numbers,
+  };
+}
+
+/** The batch's loss and its gradient with respect to the weights, as the sum of those of its parts. */
+function accumulated(
+  { loss }: StepLoss,
+  model: (weights: tf.NamedTensorMap) => ConsistencyModel,
+  weights: tf.NamedTensorMap,
+  { count, microBatch }: { readonly count: number; readonly microBatch: number },
+): ValueAndGrads {
+  let sum: ValueAndGrads | undefined;
+  for (let begin = 0; begin < count; begin += microBatch) {
+    const end = Math.min(begin + microBatch, count);
+    const part = valueAndGrads((w) => loss(model(w), begin, end), weights);
+    sum = sum ? added(sum, part) : part;
+  }
+  return sum!;
+}
+
+/** a + b, both freed tensor by tensor. */
+function added(a: ValueAndGrads, b: ValueAndGrads): ValueAndGrads {
+  const add = <T extends tf.Tensor>(x: T, y: T) => {
+    const total = tf.add(x, y) as T;
+    tf.dispose([x, y]);
+    return total;
+  };
+  return {
+    value: add(a.value, b.value),
+    grads: Object.fromEntries(Object.keys(a.grads).map((name) => [name, add(a.grads[name]!, b.grads[name]!)])),
+  };
+}
+
+function averageOf({ averages }: TrainingState, name: string): tf.NamedTensorMap {
+  const average = averages[name];
+  if (!average) {
+    throw new Error(`trainingStep: the state has the averages ${Object.keys(averages).join(', ')}, expected ${name}`);
+  }
+  return average;
+}

@@ -1,0 +1,134 @@
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type LogSink, logTo, type TrainingEvent } from '../src';
+import { jsonLines, tensorBoard } from '../src/node';
+import { readEvents } from './tfevents';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'logs-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const started = (step: number): TrainingEvent => ({ type: 'started', step, images: 8 * step, totalImages: 800 });
+const step = (step: number, loss: number): TrainingEvent => ({
+  type: 'step',
+  step,
+  images: 8 * step,
+  totalImages: 800,
+  loss,
+  learningRate: 0.001,
+  imagesPerSecond: 100,
+  secondsLeft: 1,
+  secondsWaited: 0.5,
+  bytes: 1e9,
+  cleaned: 0,
+  stats: { stage: 2, effectiveSampleSize: 3.5 },
+});
+const evaluated = (step: number, fid: number): TrainingEvent => ({
+  type: 'evaluated',
+  step,
+  images: 8 * step,
+  metrics: { fid },
+  best: false,
+});
+
+async function write(sink: LogSink, ...events: TrainingEvent[]) {
+  async function* all() {
+    yield* events;
+  }
+  const passed: TrainingEvent[] = [];
+  for await (const event of logTo(all(), sink)) passed.push(event);
+  expect(passed).toEqual(events);
+}
+
+describe('JSON lines', () => {
+  const lines = () =>
+    readFileSync(join(folder, 'run', 'log.jsonl'), 'utf8')
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+  const log = (every = 1) => jsonLines(join(folder, 'run', 'log.jsonl'), { every });
+
+  it('are the events, with time and memory', async () => {
+    await write(log(), started(0), evaluated(0, 90), step(1, 0.5));
+    expect(lines()).toMatchObject([evaluated(0, 90), step(1, 0.5)]);
+    expect(lines()[1].time).toBeGreaterThan(1.7e9);
+    expect(lines()[1].processBytes).toBeGreaterThan(1e6);
+  });
+
+  it('have no step twice after training went on from an earlier state', async () => {
+    await write(log(), started(0), step(1, 1), step(2, 2), evaluated(2, 9), step(3, 3), step(4, 4));
+    appendFileSync(join(folder, 'run', 'log.jsonl'), '{"type":"st');
+    await write(log(), started(2), step(3, 30));
+    expect(lines().map(({ type, step, loss }) => [type, step, loss])).toEqual([
+      ['step', 1, 1],
+      ['step', 2, 2],
+      ['evaluated', 2, undefined],
+      ['step', 3, 30],
+    ]);
+    await write(log(), started(0), step(1, 7));
+    expect(lines()).toMatchObject([{ step: 1, loss: 7 }]);
+  });
+
+  it('are those of every so many steps, and of all evaluations', async () => {
+    await write(log(2), started(0), step(1, 1), step(2, 2), evaluated(3, 9), step(3, 3), step(4, 4));
+    expect(lines().map(({ step }) => step)).toEqual([2, 3, 4]);
+  });
+});
+
+describe('event files of TensorBoard', () => {
+  it('have every scalar, in records whose checksums are right', async () => {
+    await write(tensorBoard(folder), started(0), evaluated(0, 90), step(1, 0.5), step(300, 0.25));
+    const [file] = readdirSync(folder);
+    expect(file).toMatch(/^events\.out\.tfevents\.\d{10}\.\d{3}\./);
+    const [version, start, first, ...steps] = readEvents(readFileSync(join(folder, file!)));
+    expect(version).toMatchObject({ version: 'brain.Event:2' });
+    expect(version!.time).toBeCloseTo(Date.now() / 1000, -2);
+    expect(start).toMatchObject({ step: 0, session: 1 });
+    expect(first).toMatchObject({ step: 0, scalars: { 'evaluation/fid': 90 } });
+    expect(steps).toMatchObject([
+      { step: 1, scalars: { 'training/loss': 0.5, 'objective/stage': 2, 'objective/effectiveSampleSize': 3.5 } },
+      { step: 300, scalars: { 'training/loss': 0.25, 'training/imagesPerSecond': 100, 'memory/bytes': 1e9 } },
+    ]);
+    expect(steps[0]!.scalars['training/learningRate']).toBeCloseTo(0.001, 8);
+  });
+
+  it('of a process that goes on say which steps of earlier files are void', async () => {
+    await write(tensorBoard(folder), started(0), step(1, 1), step(2, 2));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await write(tensorBoard(folder), started(1), step(2, 20));
+    const files = readdirSync(folder).sort();
+    expect(files).toHaveLength(2);
+    const [, start, next] = readEvents(readFileSync(join(folder, files[1]!)));
+    expect(start).toMatchObject({ step: 2, session: 1 });
+    expect(next).toMatchObject({ step: 2, scalars: { 'training/loss': 20 } });
+  });
+
+  it('are told from damaged ones by the reader of this test', async () => {
+    await write(tensorBoard(folder), started(0), step(1, 1));
+    const bytes = readFileSync(join(folder, readdirSync(folder)[0]!));
+    bytes[bytes.length - 9]! ^= 1;
+    writeFileSync(join(folder, 'damaged'), bytes);
+    expect(() => readEvents(bytes)).toThrow('checksum');
+  });
+});
+
+describe('a sink', () => {
+  it('is closed when the consumer leaves, and when training fails', async () => {
+    let closed = 0;
+    const sink: LogSink = { write: () => {}, close: () => void closed++ };
+    async function* failing(): AsyncGenerator<TrainingEvent> {
+      yield started(0);
+      throw new Error('no more');
+    }
+    for await (const _ of logTo(failing(), sink)) break;
+    expect(closed).toBe(1);
+    await expect(async () => {
+      for await (const _ of logTo(failing(), sink));
+    }).rejects.toThrow('no more');
+    expect(closed).toBe(2);
+  });
+});
