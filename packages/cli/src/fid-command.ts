@@ -1,11 +1,21 @@
 import type { Command } from 'commander';
 import type { Output } from './command';
-import { type FeatureOptions, fid, type MetricName, metricNames, stats } from './fid';
+import {
+  type FeatureOptions,
+  fid,
+  type MetricName,
+  metricNames,
+  type NetworkName,
+  networkNames,
+  type Resize,
+  stats,
+} from './fid';
 
 interface Flags {
+  readonly features: NetworkName;
   readonly weights?: string;
   readonly sha256?: string;
-  readonly resize: 'legacy' | 'clean';
+  readonly resize: Resize;
   readonly batch: string;
   readonly backend?: string;
   readonly threads?: string;
@@ -17,9 +27,14 @@ interface Flags {
 export function addFidCommands(program: Command, { out, err }: Output): void {
   const withFeatures = (command: Command) =>
     command
-      .option('--weights <file>', 'Inception-v3 weights; default: looked for in the caches')
+      .option('--features <network>', `of ${networkNames.join(', ')}: FID’s, or FD-DINOv2’s`, 'inception')
+      .option('--weights <file>', 'its weights; default: looked for in the caches')
       .option('--sha256 <hex>', 'SHA-256 that they must have; default: the published file’s')
-      .option('--resize <mode>', 'legacy: the network’s own; clean: Pillow’s bicubic before it', 'legacy')
+      .option(
+        '--resize <mode>',
+        'legacy: the network’s own, for DINOv2 of bytes; clean: Pillow’s bicubic of floats before it',
+        'legacy',
+      )
       .option('--batch <images>', 'images in one pass of the network', '32')
       .option('--backend <name>', 'torch or wasm; default: torch where it is set up')
       .option('--threads <count>', 'threads of the backend')
@@ -29,7 +44,7 @@ export function addFidCommands(program: Command, { out, err }: Output): void {
   withFeatures(
     program
       .command('fid')
-      .description('compares generated images with real ones: FID and other metrics')
+      .description('compares generated images with real ones: FID, FD-DINOv2 and other metrics')
       .argument('<real>', 'folder, zip or .npz of images, or a statistics .npz')
       .argument('<fake>', 'the same')
       .option('--metrics <names>', `of ${metricNames.join(', ')}, with commas`, 'fid'),
@@ -64,7 +79,10 @@ function metricsOf(text: string): MetricName[] {
   return names as MetricName[];
 }
 
-function optionsOf({ weights, sha256, resize, cache, backend, ...flags }: Flags, err: Output['err']): FeatureOptions {
+function optionsOf(
+  { features, weights, sha256, resize, cache, backend, ...flags }: Flags,
+  err: Output['err'],
+): FeatureOptions {
   const count = (name: string, text: string) => {
     const value = Number(text);
     if (!(Number.isInteger(value) && value >= 1))
@@ -72,6 +90,7 @@ function optionsOf({ weights, sha256, resize, cache, backend, ...flags }: Flags,
     return value;
   };
   return {
+    features,
     resize,
     batch: count('batch', flags.batch),
     ...(flags.threads !== undefined && { threads: count('threads', flags.threads) }),

@@ -1,8 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { readNpz } from '@cm/checkpoints';
 import * as tf from '@tensorflow/tfjs-core';
-import { unzipSync } from 'fflate';
+import { openArchive, readEntry, withArchive } from './archive';
+import { openArrayImages } from './array-images';
 import { type DecodedImage, decodeImage } from './decode';
 
 /** An image of a source, not decoded yet. */
@@ -28,16 +28,27 @@ const byPath = (a: string, b: string) => (a < b ? -1 : 1);
 
 /**
  * Opens images: a folder (PNG and JPEG files, in all folders below too), a zip of such files, or a `.npz` with a uint8 array of shape
- * [images, height, width, 3], such as ADM's sample files (`arr_0`).
+ * [images, height, width, 3], such as ADM's sample files (`arr_0`). Zips and arrays are read from disk image by image.
  *
  * @throws Error when there are none; the file system's error.
  */
 export async function openImages(path: string): Promise<ImageSource> {
   if ((await stat(path)).isDirectory()) return fromFolder(path);
-  const bytes = new Uint8Array(await readFile(path));
-  if (extname(path).toLowerCase() === '.npz') return fromArray(path, bytes);
-  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return fromZip(path, bytes);
-  throw new Error(`${path} is no folder, zip or .npz of images`);
+  if (!(await beginsAsZip(path))) throw new Error(`${path} is no folder, zip or .npz of images`);
+  if (extname(path).toLowerCase() !== '.npz') return fromZip(path);
+  const source = await openArrayImages(path);
+  requireSome(path, source.count);
+  return source;
+}
+
+async function beginsAsZip(path: string): Promise<boolean> {
+  const file = await open(path, 'r');
+  try {
+    const { buffer } = await file.read(Buffer.alloc(2), 0, 2, 0);
+    return buffer.toString('latin1') === 'PK';
+  } finally {
+    await file.close();
+  }
 }
 
 const entryOf = (name: string, bytes: Uint8Array): ImageEntry => ({
@@ -61,50 +72,18 @@ async function fromFolder(path: string): Promise<ImageSource> {
   };
 }
 
-/** Files that are inflated at once: each call reads the archive's directory anew. */
-const GROUP = 256;
-
-function fromZip(path: string, bytes: Uint8Array): ImageSource {
-  const files: string[] = [];
-  unzipSync(bytes, {
-    filter: ({ name }) => {
-      if (isImage(name)) files.push(name);
-      return false;
-    },
-  });
-  files.sort(byPath);
+async function fromZip(path: string): Promise<ImageSource> {
+  const listed = await withArchive(path, async ({ entries }) => entries.filter(({ name }) => isImage(name)));
+  const files = listed.sort((a, b) => byPath(a.name, b.name));
   requireSome(path, files.length);
   return {
     count: files.length,
     async *entries() {
-      for (let from = 0; from < files.length; from += GROUP) {
-        const group = files.slice(from, from + GROUP);
-        const wanted = new Set(group);
-        const inflated = unzipSync(bytes, { filter: ({ name }) => wanted.has(name) });
-        for (const name of group) yield entryOf(`${path}/${name}`, inflated[name]!);
-      }
-    },
-  };
-}
-
-function fromArray(path: string, bytes: Uint8Array): ImageSource {
-  const arrays = Object.entries(readNpz(bytes));
-  const [found] = arrays.filter(([, { dtype, shape }]) => dtype === 'U8' && shape.length === 4 && shape[3] === 3);
-  if (!found) {
-    const list = arrays.map(([name, { dtype, shape }]) => `${name} ${dtype} [${shape}]`).join(', ');
-    throw new Error(`${path} has ${list || 'no arrays'}, expected one U8 [images, height, width, 3]`);
-  }
-  const [key, array] = found;
-  const [count, height, width] = array.shape as [number, number, number];
-  requireSome(path, count);
-  const { data } = array;
-  const size = height * width * 3;
-  return {
-    count,
-    async *entries() {
-      for (let i = 0; i < count; i++) {
-        const rgb = data.subarray(i * size, (i + 1) * size);
-        yield { name: `${path}/${key}[${i}]`, bytes: rgb, decode: async () => ({ height, width, rgb }) };
+      const archive = await openArchive(path);
+      try {
+        for (const file of files) yield entryOf(`${path}/${file.name}`, await readEntry(archive, file));
+      } finally {
+        await archive.file.close();
       }
     },
   };

@@ -1,4 +1,4 @@
-import { type CheckpointTensor, type FileTensor, openCheckpoint, toFloat32, writeNpz } from '@cm/checkpoints';
+import { type FileTensor, openCheckpoint, toFloat32, writeNpz } from '@cm/checkpoints';
 import type { FeatureStatistics } from './statistics';
 
 /** Mean and covariance of features: all that a Fréchet distance takes. */
@@ -19,8 +19,10 @@ export interface StoredStatistics extends Gaussian {
  * @throws Error when there are no `mu` and `sigma`, their shapes do not fit, a number is NaN or infinite, or sigma is not symmetric;
  *   CheckpointError when the file is in no known format, or damaged.
  */
-export function readStatistics(bytes: Uint8Array): StoredStatistics {
-  const { tensors } = openCheckpoint(bytes);
+export const readStatistics = (bytes: Uint8Array): StoredStatistics => statisticsOf(openCheckpoint(bytes).tensors);
+
+/** The statistics among the arrays of a file. @throws Error as {@link readStatistics}. */
+export function statisticsOf(tensors: Readonly<Record<string, FileTensor>>): StoredStatistics {
   const prefix = ['', 'fid.'].find((start) => tensors[`${start}mu`] && tensors[`${start}sigma`]);
   if (prefix === undefined) {
     throw new Error(`readStatistics: the file has ${listOf(tensors)}, expected mu and sigma`);
@@ -52,7 +54,7 @@ const array = (values: Float64Array, shape: readonly number[]): FileTensor => ({
   data: new Uint8Array(values.slice().buffer),
 });
 
-function gaussian(tensors: Readonly<Record<string, CheckpointTensor>>, mu: string, sigma: string): Gaussian {
+function gaussian(tensors: Readonly<Record<string, FileTensor>>, mu: string, sigma: string): Gaussian {
   const [mean, covariance] = [tensors[mu]!, tensors[sigma]!];
   const size = mean.shape[0] ?? 0;
   if (mean.shape.length !== 1 || `${covariance.shape}` !== `${[size, size]}`) {
@@ -87,12 +89,12 @@ function requireSymmetric(name: string, matrix: Float64Array, size: number): voi
   }
 }
 
-function doubles({ dtype, data }: CheckpointTensor): Float64Array {
+function doubles({ dtype, data }: FileTensor): Float64Array {
   if (dtype === 'F64') return new Float64Array(data.slice().buffer);
   return Float64Array.from(toFloat32(data, dtype));
 }
 
-function listOf(tensors: Readonly<Record<string, CheckpointTensor>>): string {
+function listOf(tensors: Readonly<Record<string, FileTensor>>): string {
   const names = Object.keys(tensors);
   return names.length === 0 ? 'no arrays' : names.slice(0, 5).join(', ') + (names.length > 5 ? ', …' : '');
 }

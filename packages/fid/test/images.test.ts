@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { writeNpz } from '@cm/checkpoints';
 import { expectClose, expectNoLeak, onEveryBackend, readJsonFixture } from '@cm/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { zipSync } from 'fflate';
+import { unzipSync, zipSync } from 'fflate';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type FeatureMatrix, resampleBicubic } from '../src/index';
 import { decodeImage, featureChunks, imageBatches, openImages } from '../src/node';
@@ -74,7 +74,49 @@ describe('sources', () => {
     writeFileSync(path, writeNpz({ arr_0: { dtype: 'U8', shape: [2, 2, 2, 3], data } }));
     expect(await names(path)).toEqual(['arr_0[0]', 'arr_0[1]']);
     writeFileSync(path, writeNpz({ arr_0: { dtype: 'U8', shape: [24], data } }));
-    await expect(openImages(path)).rejects.toThrow('has arr_0 U8 [24], expected one U8 [images, height, width, 3]');
+    await expect(openImages(path)).rejects.toThrow(
+      'has arr_0 |u1 [24], expected one of bytes (|u1), [images, height, width, 3]',
+    );
+  });
+
+  it('are the same from an array that NumPy compressed, and larger than what is read at once', async () => {
+    const [count, height, width] = [3, 300, 400];
+    const data = Uint8Array.from({ length: count * height * width * 3 }, (_, i) => (i * i) >> 7);
+    const array = writeNpz({ arr_0: { dtype: 'U8', shape: [count, height, width, 3], data } });
+    const path = join(folder, 'x.npz');
+    for (const level of [0, 6] as const) {
+      const { 'arr_0.npy': npy } = unzipSync(array);
+      writeFileSync(path, zipSync({ 'labels.npy': new Uint8Array(), 'arr_0.npy': npy! }, { level }));
+      // The first of the two is no array: its name is in the error.
+      await expect(openImages(path)).rejects.toThrow('x.npz/labels.npy is no .npy file');
+      writeFileSync(path, zipSync({ 'arr_0.npy': npy! }, { level }));
+      const { entries } = await openImages(path);
+      const images: Uint8Array[] = [];
+      for await (const { decode } of entries()) images.push((await decode()).rgb);
+      expect(Buffer.concat(images).equals(data)).toBe(true);
+    }
+  });
+
+  it('that are damaged or cut short are refused by name', async () => {
+    const read = async (path: string) => {
+      for await (const _ of (await openImages(path)).entries());
+    };
+    const path = join(folder, 'x.npz');
+    const data = Uint8Array.from({ length: 4800 }, (_, i) => (i * i) % 251);
+    const array = writeNpz({ arr_0: { dtype: 'U8', shape: [4, 20, 20, 3], data } });
+    writeFileSync(
+      path,
+      array.map((byte, i) => (i === 3000 ? byte ^ 1 : byte)),
+    );
+    await expect(read(path)).rejects.toThrow('x.npz/arr_0.npy is damaged: its checksum is another');
+    writeFileSync(path, array.subarray(0, 4000));
+    await expect(read(path)).rejects.toThrow('x.npz is no zip archive, or is cut short: it has no directory');
+    const zipped = zipSync({ 'a.png': fileOf('rgb.png') }, { level: 0 });
+    writeFileSync(
+      join(folder, 'x.zip'),
+      zipped.map((byte, i) => (i === 200 ? byte ^ 1 : byte)),
+    );
+    await expect(read(join(folder, 'x.zip'))).rejects.toThrow('x.zip/a.png is damaged: its checksum is another');
   });
 
   it('without images are refused', async () => {

@@ -1,0 +1,122 @@
+import {
+  type FeatureAccumulator,
+  type FeatureMatrix,
+  featureAccumulator,
+  type Gaussian,
+  type StoredStatistics,
+} from '@cm/fid';
+import { featureChunks, type ImageSource, openImages, readStatisticsFile } from '@cm/fid/node';
+import type { MetricName, Network, Resize } from './fid-network';
+
+/** What is known of one of the two sets of images. */
+export interface SetOfImages {
+  /** null where a statistics file does not tell. */
+  readonly images: number | null;
+  readonly fid?: Gaussian;
+  readonly sfid?: Gaussian;
+  /** Of every image. */
+  readonly features?: FeatureMatrix;
+  readonly logits?: FeatureMatrix;
+}
+
+/** How features are made of images, defaults filled in. */
+export interface ReadOptions {
+  readonly network: Network;
+  /** Name of the backend. */
+  readonly backend: string;
+  readonly resize: Resize;
+  readonly batch: number;
+  readonly cache?: string;
+  readonly onProgress?: (path: string, done: number, total: number, imagesPerSecond: number) => void;
+}
+
+/**
+ * What the given metrics need of a folder, zip, array of images or statistics file.
+ *
+ * @throws Error when a metric needs images and has statistics, the network has no features for it, or an image is damaged.
+ */
+export async function readSet(
+  path: string,
+  metrics: readonly MetricName[],
+  options: ReadOptions,
+): Promise<SetOfImages> {
+  const without = metrics.find((name) => options.network.featureOf(name) === undefined);
+  if (without) throw new Error(`--metrics has ${without}, which ${options.network.name} has no features for`);
+  const stored = await readStatisticsFile(path);
+  const needy = metrics.find((name) => name !== 'fid' && name !== 'sfid');
+  if (stored && !needy) return ofStatistics(path, metrics, stored);
+  const source = await openImages(path).catch((error) => {
+    if (!stored) throw error;
+    throw new Error(`${path} has statistics alone, which ${needy} cannot be told from: images are needed`);
+  });
+  return metrics.length === 0 ? { images: source.count } : await ofImages(path, source, metrics, options);
+}
+
+function ofStatistics(path: string, metrics: readonly MetricName[], stored: StoredStatistics): SetOfImages {
+  if (metrics.includes('sfid') && !stored.spatial) throw new Error(`${path} lacks mu_s and sigma_s, which sfid is of`);
+  return { images: stored.count ?? null, fid: stored, ...(stored.spatial && { sfid: stored.spatial }) };
+}
+
+async function ofImages(
+  path: string,
+  source: ImageSource,
+  metrics: readonly MetricName[],
+  { network, backend, resize, batch, cache, onProgress }: ReadOptions,
+): Promise<SetOfImages> {
+  const names = [...new Set(metrics.map((metric) => network.featureOf(metric)!))].sort();
+  const extract = await network.extractor(names, resize);
+  const start = performance.now();
+  const key = [network.name, network.sha256, names.join('+'), resize, backend].join(' ');
+  const chunks = featureChunks(source, extract, {
+    batch,
+    ...(cache && { cache: { folder: cache, key } }),
+    onProgress: (done, total) => onProgress?.(path, done, total, (1000 * done) / (performance.now() - start)),
+  });
+  const kept: Record<string, FeatureMatrix[]> = {};
+  const moments: Partial<Record<MetricName, FeatureAccumulator>> = {};
+  for await (const chunk of chunks) {
+    let from = 0;
+    for (const name of names) {
+      const part = columns(chunk, from, network.sizeOf(name));
+      from += network.sizeOf(name);
+      const served = metrics.filter((metric) => network.featureOf(metric) === name);
+      for (const metric of served) {
+        if (metric !== 'fid' && metric !== 'sfid') continue;
+        moments[metric] ??= featureAccumulator(network.sizeOf(name));
+        moments[metric].add(part);
+      }
+      // The others need the features of every image.
+      if (served.some((metric) => metric !== 'fid' && metric !== 'sfid')) {
+        kept[name] ??= [];
+        kept[name].push(part);
+      }
+    }
+  }
+  const logits = kept[network.featureOf('is') ?? ''];
+  const features = kept[network.featureOf('kid')!];
+  return {
+    images: source.count,
+    ...(moments.fid && { fid: moments.fid.statistics() }),
+    ...(moments.sfid && { sfid: moments.sfid.statistics() }),
+    ...(features && { features: stacked(features) }),
+    ...(logits && { logits: stacked(logits) }),
+  };
+}
+
+function columns({ shape: [rows, size], values }: FeatureMatrix, from: number, count: number): FeatureMatrix {
+  if (count === size) return { shape: [rows, size], values };
+  const part = new Float32Array(rows * count);
+  for (let i = 0; i < rows; i++) part.set(values.subarray(i * size + from, i * size + from + count), i * count);
+  return { shape: [rows, count], values: part };
+}
+
+function stacked(parts: readonly FeatureMatrix[]): FeatureMatrix {
+  const size = parts[0]!.shape[1];
+  const values = new Float32Array(parts.reduce((sum, part) => sum + part.values.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    values.set(part.values, at);
+    at += part.values.length;
+  }
+  return { shape: [values.length / size, size], values };
+}
