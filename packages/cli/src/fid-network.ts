@@ -27,8 +27,8 @@ export type Resize = 'legacy' | 'clean';
 export interface Network {
   /** Which weights, in words. */
   readonly name: string;
-  /** What the Fréchet distance of its features is called. */
-  readonly distance: 'fid' | 'fdDinov2';
+  /** What the Fréchet distance of its features is called, here and in statistics files that have several. */
+  readonly distance: 'fid' | 'fd_dinov2';
   /** SHA-256 of its weights. */
   readonly sha256: string;
   /** The features that a metric is of; undefined where the network has none for it. */
@@ -79,7 +79,7 @@ function dinoV2(model: DinoV2Model, source: WeightsSource): Network {
   let weights: DinoV2Weights | undefined;
   return {
     name: `dinov2-${model}`,
-    distance: 'fdDinov2',
+    distance: 'fd_dinov2',
     sha256: source.sha256 ?? dinoV2Sha256[model],
     // It has neither classes nor spatial features.
     featureOf: (metric) => (metric === 'is' || metric === 'sfid' ? undefined : 'class token'),

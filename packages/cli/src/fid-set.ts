@@ -42,7 +42,7 @@ export async function readSet(
 ): Promise<SetOfImages> {
   const without = metrics.find((name) => options.network.featureOf(name) === undefined);
   if (without) throw new Error(`--metrics has ${without}, which ${options.network.name} has no features for`);
-  const stored = await readStatisticsFile(path);
+  const stored = await readStatisticsFile(path, options.network.distance);
   const needy = metrics.find((name) => name !== 'fid' && name !== 'sfid');
   if (stored && !needy) return ofStatistics(path, metrics, stored);
   const source = await openImages(path).catch((error) => {

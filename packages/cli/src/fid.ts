@@ -48,7 +48,7 @@ export interface Evaluation {
 
 /**
  * Compares generated images with real ones. Either may be a folder, a zip, a `.npz` of images, or a statistics file, which serves Fréchet
- * distances alone. Of DINOv2's features the Fréchet distance is called `fdDinov2`.
+ * distances alone. Of DINOv2's features the Fréchet distance is called `fd_dinov2`.
  *
  * @throws Error when a metric needs images and has statistics, the statistics do not fit, an image is damaged, or weights are missing.
  */

@@ -147,7 +147,7 @@ describe('cm fid', () => {
     const { metrics, settings } = JSON.parse((await cm(...argv)).out);
     expect(settings.network).toBe('dinov2-vitb14');
     expect(Object.keys(metrics)).toEqual([
-      'fdDinov2',
+      'fd_dinov2',
       'kid',
       'kidStandardDeviation',
       'kidSubsetSize',
@@ -156,7 +156,7 @@ describe('cm fid', () => {
       'density',
       'coverage',
     ]);
-    expect(metrics.fdDinov2).toBeGreaterThan(0);
+    expect(metrics.fd_dinov2).toBeGreaterThan(0);
   });
 
   it('of a file that has both takes what the metric needs', async () => {

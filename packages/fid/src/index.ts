@@ -42,4 +42,10 @@ export {
   featureStatistics,
   mergeMoments,
 } from './statistics';
-export { type Gaussian, readStatistics, type StoredStatistics, writeStatistics } from './statistics-file';
+export {
+  type Gaussian,
+  readStatistics,
+  type StatisticsKind,
+  type StoredStatistics,
+  writeStatistics,
+} from './statistics-file';

@@ -1,4 +1,4 @@
-import { type FileTensor, openCheckpoint, toFloat32, writeNpz } from '@cm/checkpoints';
+import { type FileTensor, openCheckpoint, tensorsOf, toFloat32, writeNpz } from '@cm/checkpoints';
 import type { FeatureStatistics } from './statistics';
 
 /** Mean and covariance of features: all that a Fréchet distance takes. */
@@ -12,18 +12,34 @@ export interface StoredStatistics extends Gaussian {
   readonly spatial?: Gaussian;
 }
 
+/** Which statistics are meant, where a file has several: those of FID's network or of FD-DINOv2's. */
+export type StatisticsKind = 'fid' | 'fd_dinov2';
+
 /**
- * Reads statistics of any of the tools: `mu` and `sigma` of pytorch-fid's, EDM's and clean-fid's `.npz`; with `mu_s` and `sigma_s` beside them
- * of ADM's; `fid.mu` and `fid.sigma` of EDM2's pickle, which is read as data. Single precision is taken as it is.
+ * Reads statistics of any of the tools: `mu` and `sigma` of pytorch-fid's, EDM's and clean-fid's `.npz` and of torch-fidelity's cached `.pt`; with
+ * `mu_s` and `sigma_s` beside them of ADM's; `fid.mu` and `fid.sigma`, or `fd_dinov2.mu` and `fd_dinov2.sigma`, of EDM2's pickle. Pickles are read
+ * as data. Single precision is taken as it is.
  *
+ * @param kind Which of EDM2's. Default 'fid'.
  * @throws Error when there are no `mu` and `sigma`, their shapes do not fit, a number is NaN or infinite, or sigma is not symmetric;
  *   CheckpointError when the file is in no known format, or damaged.
  */
-export const readStatistics = (bytes: Uint8Array): StoredStatistics => statisticsOf(openCheckpoint(bytes).tensors);
+export function readStatistics(bytes: Uint8Array, kind: StatisticsKind = 'fid'): StoredStatistics {
+  const { tree } = openCheckpoint(bytes);
+  // Of the tree: EDM2's other statistics are beside these.
+  const { num_images: count } = tree as { num_images?: unknown };
+  return {
+    ...statisticsOf(tensorsOf(tree), kind),
+    ...(typeof count === 'number' && { count }),
+  };
+}
 
 /** The statistics among the arrays of a file. @throws Error as {@link readStatistics}. */
-export function statisticsOf(tensors: Readonly<Record<string, FileTensor>>): StoredStatistics {
-  const prefix = ['', 'fid.'].find((start) => tensors[`${start}mu`] && tensors[`${start}sigma`]);
+export function statisticsOf(
+  tensors: Readonly<Record<string, FileTensor>>,
+  kind: StatisticsKind = 'fid',
+): StoredStatistics {
+  const prefix = ['', `${kind}.`].find((start) => tensors[`${start}mu`] && tensors[`${start}sigma`]);
   if (prefix === undefined) {
     throw new Error(`readStatistics: the file has ${listOf(tensors)}, expected mu and sigma`);
   }
