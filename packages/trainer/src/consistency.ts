@@ -1,4 +1,11 @@
-import { type ConsistencyTarget, consistencyLoss, consistencyTarget, type Estimator, type Objective } from '@cm/ect';
+import {
+  type ConsistencyTarget,
+  consistencyLoss,
+  consistencyTarget,
+  type Estimator,
+  type Objective,
+  type Recipe,
+} from '@cm/ect';
 import { normalArray, normalRows, split } from '@cm/random';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Batch, TrainingObjective } from './objective';
@@ -8,7 +15,7 @@ export interface ConsistencyObjectiveOptions
   extends Pick<Objective, 'noiseLevels' | 'schedule' | 'weighting' | 'metric'> {
   /** The estimate of E[x_0 | x_t]: of one sample (ECT), a diffusion model (CD), or references (SCT). `estimatorOf` of `@cm/sct` makes a recipe's. */
   readonly estimator: Estimator;
-  /** The schedule's stage at a step, to be logged: such as ⌊step/d⌋. Default: none. */
+  /** The schedule's stage at a step, to be logged: {@link stageOf} a recipe. Default: none. */
   readonly stage?: (step: number) => number;
 }
 
@@ -60,6 +67,11 @@ export function consistencyObjective(options: ConsistencyObjectiveOptions): Trai
       dispose: target.dispose,
     };
   };
+}
+
+/** The stage of a recipe's schedule at a step: ⌊step/d⌋ of a progressive one (Eq. 15), 0 always of one that does not go by stages. */
+export function stageOf({ schedule }: Pick<Recipe, 'schedule'>): (step: number) => number {
+  return 'd' in schedule ? (step) => Math.floor(step / schedule.d) : () => 0;
 }
 
 /** The rows' positions in the data set; −1 where the image was mirrored. */

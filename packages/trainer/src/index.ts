@@ -1,4 +1,4 @@
-export { type ConsistencyObjectiveOptions, consistencyObjective } from './consistency';
+export { type ConsistencyObjectiveOptions, consistencyObjective, stageOf } from './consistency';
 export { type DiffusionObjectiveOptions, diffusionObjective } from './diffusion';
 export { TrainingError, type TrainingFailure } from './error';
 export { type Position, progressLine, type SnapshotMoment, type StepEvent, type TrainingEvent } from './events';

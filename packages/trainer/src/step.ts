@@ -57,7 +57,8 @@ export function trainingStep(settings: StepSettings, state: TrainingState, batch
   const next = tf.tidy(() => {
     const params = network.constrain?.(state.params) ?? state.params;
     const { weights, pullback } = prepared(network, params);
-    const taught = teacher === undefined ? weights : prepared(network, averageOf(state, teacher)).weights;
+    const average = teacher === undefined ? undefined : averageOf(state, teacher);
+    const taught = average ? prepared(network, average).weights : weights;
     const condition = network.condition?.(batch);
     const stepLoss = objective({
       batch,
@@ -66,6 +67,7 @@ export function trainingStep(settings: StepSettings, state: TrainingState, batch
       step,
       teacher: inMicroBatches(network.denoiser(taught, dropout), microBatch),
     });
+    if (average && taught !== average) tf.dispose(taught);
     const { value, grads } = accumulated(stepLoss, (w) => network.denoiser(w, dropout), weights, { count, microBatch });
     stepLoss.dispose();
     const loss = value.dataSync()[0]!;

@@ -22,7 +22,7 @@ export interface TrainerOptions extends StepSettings {
   readonly batchSize: number;
   /** How long to train, in images: steps times batch size. */
   readonly totalImages: number;
-  /** Ends training between two steps, its state saved. */
+  /** Ends training between two steps, its state saved. What has begun, such as an evaluation, is brought to its end first. */
   readonly signal?: AbortSignal;
   /** Keeps the state, and says where: `saveState` of `@cm/trainer/node`. Also when training is aborted. */
   readonly save?: Duty<(state: TrainingState) => Promise<string>>;

@@ -1,8 +1,26 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { recipes } from '@cm/sct';
 import { onEveryBackend } from '@cm/testing';
 import * as tf from '@tensorflow/tfjs-core';
-import { describe, expect, it } from 'vitest';
-import { createTrainer, progressLine, type TrainerOptions, type TrainingError, type TrainingEvent } from '../src';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  createTrainer,
+  progressLine,
+  stageOf,
+  type TrainerOptions,
+  type TrainingError,
+  type TrainingEvent,
+} from '../src';
+import { loadState, saveState } from '../src/node';
 import { numbersOf, run } from './tiny';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'trainer-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
 
 /** All events of a run, the trainer's state as numbers, and everything freed. */
 async function train(options: TrainerOptions, onEvent: (event: TrainingEvent) => void = () => {}) {
@@ -36,15 +54,19 @@ onEveryBackend(() => {
       expect(progressLine(last!)).toMatch(/^192\/192 images .* images\/s {2}0 s left {2}loss .* stage 2 {2}\d+ MiB$/);
     });
 
-    it('goes on from where it was broken off to the bits of a run that was not', async () => {
+    it('goes on from a saved state to the bits of a run that was not broken off', async () => {
       const { newState, ...options } = run();
       const { state: whole } = await train({ ...options, state: newState() });
       const trainer = createTrainer({ ...options, state: newState() });
       for await (const event of trainer) if (event.type === 'step' && event.step === 5) break;
-      expect(trainer.state.step).toBe(5);
-      const { events, state } = await train({ ...options, state: trainer.state });
+      await saveState(folder, trainer.state);
+      const { events, state } = await train({ ...options, state: (await loadState(folder))! });
       expect(events[0]).toMatchObject({ type: 'started', step: 5 });
       expect(state).toEqual(whole);
+      // The one in memory goes on as well.
+      for await (const _ of trainer);
+      expect(numbersOf(trainer.state)).toEqual(whole);
+      trainer.dispose();
     });
 
     it('keeps no tensor from step to step', async () => {
@@ -164,4 +186,12 @@ describe('what does not fit is refused by name', () => {
       'data has batches of 8 images, expected batchSize 4',
     );
   });
+});
+
+it('the stage of a recipe is that of its schedule', () => {
+  const stages = (name: 'ect-cifar10' | 'sct-cifar10' | 'ct-cifar10') =>
+    [0, 24_999, 25_000, 60_000].map(stageOf(recipes[name]));
+  expect(stages('ect-cifar10')).toEqual([0, 0, 1, 2]);
+  expect(stages('sct-cifar10')).toEqual([0, 3, 4, 9]);
+  expect(stages('ct-cifar10')).toEqual([0, 0, 0, 0]);
 });
