@@ -1,6 +1,7 @@
 // Self-attention, softmax(q·kᵀ/√d)·v for each image and head, of queries, keys and values that lie together as a convolution makes them:
 // [batch, pixels, (q, k, v), heads, d]. On the CPU no matrix of pixels × pixels is ever whole in memory: queries go through in blocks, and the
-// gradient computes the weights anew. Elsewhere, and in bfloat16, whose matrix products are oneDNN's, it is a composition of ATen's.
+// gradient computes the weights anew. In bfloat16 the factors of products are rounded, sums and weights are float32. Elsewhere, and where the
+// CPU has no products of bfloat16, it is a composition of ATen's.
 #include <ATen/Parallel.h>
 
 #include <cmath>
@@ -34,8 +35,11 @@ class Scratch {
   explicit Scratch(int64_t count) : data_(static_cast<float *>(std::aligned_alloc(64, (count * 4 + 63) / 64 * 64))) {
     TORCH_CHECK(data_ != nullptr, "out of memory: cannot allocate ", count * 4, " bytes");
   }
-  float *take(int64_t count) {
-    float *at = data_.get() + used_;
+  /** Room for `count` things of four bytes. */
+  template <typename T = float>
+  T *take(int64_t count) {
+    static_assert(sizeof(T) == sizeof(float));
+    T *at = reinterpret_cast<T *>(data_.get() + used_);
     used_ += (count + 15) / 16 * 16;
     return at;
   }
@@ -48,12 +52,55 @@ class Scratch {
   int64_t used_ = 0;
 };
 
-/** x [pixels, size] with rows `row` apart, as [size, pixels]. */
-void transpose(const float *x, int64_t row, int64_t pixels, int64_t size, float *to) {
-  for (int64_t first = 0; first < pixels; first += 16)
+/** x [rows, size] with rows `step` apart, as [size, rows]. */
+template <typename T>
+void transpose(const T *x, int64_t step, int64_t rows, int64_t size, T *to) {
+  for (int64_t first = 0; first < rows; first += 16)
     for (int64_t c = 0; c < size; c++)
-      for (int64_t p = first; p < std::min(first + 16, pixels); p++) to[c * pixels + p] = x[p * row + c];
+      for (int64_t r = first; r < std::min(first + 16, rows); r++) to[c * rows + r] = x[r * step + c];
 }
+
+// The factors of products, of float32 where they lie, of bfloat16 laid out in pairs along the sum. `room` has as many numbers as the matrix.
+
+/** A second factor [rows, size] whose rows are summed over. */
+template <typename T>
+struct Dense {
+  const T *at;
+  int64_t row;
+};
+inline Dense<float> summed_rows(const float *x, int64_t step, int64_t, int64_t, float *) { return {x, step}; }
+/** A first factor: float32 numbers [rows, size] as they are. */
+inline Strided<float> factor(const float *x, int64_t, int64_t size, float *) { return {x, size, 1}; }
+/** A first factor: the transpose of float32 numbers [rows, size]. */
+inline Strided<float> transposed(const float *x, int64_t, int64_t size, float *) { return {x, 1, size}; }
+/** Rows of results [rows, size] to where they belong, `step` apart. */
+inline void put(const float *x, int64_t rows, int64_t size, float *to, int64_t step) {
+  for (int64_t r = 0; r < rows; r++) std::copy_n(x + r * size, size, to + r * step);
+}
+#ifdef __AVX512BF16__
+template <typename E>
+void pair_rows(const E *x, int64_t step, int64_t rows, int64_t size, Pair16 *to) {
+  for (int64_t r = 0; r < rows; r += 2)
+    for (int64_t c = 0; c < size; c += LANES)
+      store(to + r / 2 * size + c, lower(load(x + r * step + c)) | upper(load(x + (r + 1) * step + c)));
+}
+inline Dense<Pair16> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, Pair16 *room) {
+  pair_rows(x, step, rows, size, room);
+  return {room, size};
+}
+inline Strided<Pair16> factor(const float *x, int64_t rows, int64_t size, Pair16 *room) {
+  for (int64_t i = 0; i < rows * size; i += LANES) store(reinterpret_cast<BFloat16 *>(room) + i, load(x + i));
+  return {room, size / 2, 1};
+}
+inline Strided<Pair16> transposed(const float *x, int64_t rows, int64_t size, Pair16 *room) {
+  pair_rows(x, size, rows, size, room);
+  return {room, 1, size};
+}
+inline void put(const float *x, int64_t rows, int64_t size, BFloat16 *to, int64_t step) {
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t c = 0; c < size; c += LANES) store(to + r * step + c, load(x + r * size + c));
+}
+#endif
 
 /** Rows of scores become softmax(scale·scores). */
 void softmax(float *scores, int64_t rows, int64_t size, float scale) {
@@ -90,71 +137,61 @@ Parts parts(const Tensor &qkv, const Shape &s) {
   return {all[0], all[1], all[2]};
 }
 
-bool composed(const Tensor &qkv) { return !qkv.is_cpu() || qkv.scalar_type() == at::kBFloat16; }
+bool composed(const Tensor &qkv, const Shape &s) {
+  if (!qkv.is_cpu()) return true;
+  const bool paired = HAS_PAIRS && s.pixels % LANES == 0 && s.size % LANES == 0;
+  return qkv.scalar_type() == at::kBFloat16 && !paired;
+}
 
-KERNEL(Attention) {
-  const Tensor qkv = in.held().contiguous();
-  const Shape s = shape_of(qkv, in.integer());
-  if (composed(qkv)) {
-    const auto [q, k, v] = parts(qkv, s);
-    const Tensor weights = at::softmax(at::matmul(q * s.scale(), k.transpose(-1, -2)), -1);
-    return out.tensor(at::matmul(weights, v).transpose(1, 2).reshape({s.batch, s.pixels, s.channels()}));
-  }
-  const Tensor y = at::empty({s.batch, s.pixels, s.channels()}, qkv.options());
-  const float *from = qkv.data_ptr<float>();
-  float *to = y.data_ptr<float>();
-  over_heads(s, [&](int64_t image, int64_t head) {
+template <typename E>
+void attend(const Shape &s, const E *from, E *to) {
+  using T = typename Factor<E>::type;
+  constexpr int64_t width = Factor<E>::width;
+  over_heads(s, [=](int64_t image, int64_t head) {
     const int64_t row = s.row(), n = s.pixels, d = s.size;
-    Scratch scratch(d * n + BLOCK * n + 32);
-    float *keys = scratch.take(d * n), *weights = scratch.take(BLOCK * n);
-    const float *q = from + image * n * row + head * d, *k = q + s.channels(), *v = k + s.channels();
-    float *mixed = to + image * n * s.channels() + head * d;
-    transpose(k, row, n, d, keys);
+    Scratch scratch(2 * d * n + 2 * BLOCK * n + BLOCK * d + 80);
+    T *keys = scratch.take<T>(d * n / width);
+    float *weights = scratch.take(BLOCK * n), *mixed = scratch.take(BLOCK * d);
+    T *narrow = scratch.take<T>(BLOCK * n / width);
+    const E *q = from + image * n * row + head * d, *k = q + s.channels(), *v = k + s.channels();
+    transpose(reinterpret_cast<const T *>(k), row / width, n, d / width, keys);
+    const Dense<T> values = summed_rows(v, row, n, d, scratch.take<T>(d * n / width));
     for (int64_t first = 0; first < n; first += BLOCK) {
       const int64_t block = std::min(BLOCK, n - first);
-      small_product({q + first * row, row, 1}, keys, n, weights, n, block, d, n, false);
+      small_product(Strided<T>{reinterpret_cast<const T *>(q + first * row), row / width, 1}, keys, n, weights, n, block, d / width, n, false);
       softmax(weights, block, n, s.scale());
-      small_product({weights, n, 1}, v, row, mixed + first * s.channels(), s.channels(), block, n, d, false);
+      small_product(factor(weights, block, n, narrow), values.at, values.row, mixed, d, block, n / width, d, false);
+      put(mixed, block, d, to + (image * n + first) * s.channels() + head * d, s.channels());
     }
   });
-  out.tensor(y);
 }
 
 /** With P the weights and dP = dy·vᵀ: dv = Pᵀ·dy, dS = P∘(dP − Σ_j P∘dP)/√d, dq = dS·k, dk = dSᵀ·q. */
-KERNEL(AttentionGrad) {
-  const Tensor qkv = in.held().contiguous(), dy = in.held().to(qkv.scalar_type()).contiguous();
-  const Shape s = shape_of(qkv, in.integer());
-  TORCH_CHECK(dy.numel() == s.batch * s.pixels * s.channels(), "dy has shape ", dy.sizes(), ", expected [", s.batch, ", ",
-              s.pixels, ", ", s.channels(), "]");
-  if (composed(qkv)) {
-    const auto [q, k, v] = parts(qkv, s);
-    const Tensor weights = at::softmax(at::matmul(q * s.scale(), k.transpose(-1, -2)), -1);
-    const Tensor g = dy.reshape({s.batch, s.pixels, s.heads, s.size}).transpose(1, 2);
-    const Tensor dv = at::matmul(weights.transpose(-1, -2), g);
-    const Tensor dweights = at::matmul(g, v.transpose(-1, -2));
-    const Tensor dscores = weights * (dweights - (weights * dweights).sum(-1, true)) * s.scale();
-    const Tensor all = at::stack({at::matmul(dscores, k), at::matmul(dscores.transpose(-1, -2), q), dv});
-    return out.tensor(all.permute({1, 3, 0, 2, 4}).reshape(qkv.sizes()));
-  }
-  const Tensor dqkv = at::zeros_like(qkv);
-  const float *from = qkv.data_ptr<float>(), *gradient = dy.data_ptr<float>();
-  float *to = dqkv.data_ptr<float>();
-  over_heads(s, [&](int64_t image, int64_t head) {
+template <typename E>
+void attend_gradient(const Shape &s, const E *from, const E *gradient, E *to) {
+  using T = typename Factor<E>::type;
+  constexpr int64_t width = Factor<E>::width;
+  over_heads(s, [=](int64_t image, int64_t head) {
     const int64_t row = s.row(), n = s.pixels, d = s.size, c = s.channels();
-    Scratch scratch(2 * (d * n + BLOCK * n + 32));
-    float *keys = scratch.take(d * n), *values = scratch.take(d * n);
-    float *weights = scratch.take(BLOCK * n), *slopes = scratch.take(BLOCK * n);
+    Scratch scratch(5 * d * n + 4 * BLOCK * n + 3 * BLOCK * d + 160);
+    T *keys = scratch.take<T>(d * n / width), *values = scratch.take<T>(d * n / width), *room = scratch.take<T>(BLOCK * d / width);
+    float *weights = scratch.take(BLOCK * n), *slopes = scratch.take(BLOCK * n), *dq = scratch.take(BLOCK * d);
+    float *dk = scratch.take(d * n), *dv = scratch.take(d * n);
+    T *narrow = scratch.take<T>(BLOCK * n / width);
     const int64_t start = image * n * row + head * d;
-    const float *q = from + start, *k = q + c, *v = k + c, *g = gradient + image * n * c + head * d;
-    float *dq = to + start, *dk = dq + c, *dv = dk + c;
-    transpose(k, row, n, d, keys);
-    transpose(v, row, n, d, values);
+    const E *q = from + start, *k = q + c, *v = k + c, *g = gradient + image * n * c + head * d;
+    E *result = to + start;
+    transpose(reinterpret_cast<const T *>(k), row / width, n, d / width, keys);
+    transpose(reinterpret_cast<const T *>(v), row / width, n, d / width, values);
+    const Dense<T> summed_keys = summed_rows(k, row, n, d, scratch.take<T>(d * n / width));
     for (int64_t first = 0; first < n; first += BLOCK) {
       const int64_t block = std::min(BLOCK, n - first);
-      small_product({q + first * row, row, 1}, keys, n, weights, n, block, d, n, false);
+      const E *queries = q + first * row, *slope = g + first * c;
+      small_product(Strided<T>{reinterpret_cast<const T *>(queries), row / width, 1}, keys, n, weights, n, block, d / width, n, false);
       softmax(weights, block, n, s.scale());
-      small_product({g + first * c, c, 1}, values, n, slopes, n, block, d, n, false);
-      small_product({weights, 1, n}, g + first * c, c, dv, row, n, block, d, true);
+      small_product(Strided<T>{reinterpret_cast<const T *>(slope), c / width, 1}, values, n, slopes, n, block, d / width, n, false);
+      Dense<T> rows = summed_rows(slope, c, block, d, room);
+      small_product(transposed(weights, block, n, narrow), rows.at, rows.row, dv, d, n, block / width, d, first > 0);
       for (int64_t i = 0; i < block; i++) {
         const float *p = weights + i * n;
         float *ds = slopes + i * n, inner = 0;
@@ -164,10 +201,55 @@ KERNEL(AttentionGrad) {
 #pragma omp simd
         for (int64_t j = 0; j < n; j++) ds[j] = scale * p[j] * (ds[j] - inner);
       }
-      small_product({slopes, n, 1}, k, row, dq + first * row, row, block, n, d, false);
-      small_product({slopes, 1, n}, q + first * row, row, dk, row, n, block, d, true);
+      small_product(factor(slopes, block, n, narrow), summed_keys.at, summed_keys.row, dq, d, block, n / width, d, false);
+      put(dq, block, d, result + first * row, row);
+      rows = summed_rows(queries, row, block, d, room);
+      small_product(transposed(slopes, block, n, narrow), rows.at, rows.row, dk, d, n, block / width, d, first > 0);
     }
+    put(dk, n, d, result + c, row);
+    put(dv, n, d, result + 2 * c, row);
   });
+}
+
+KERNEL(Attention) {
+  const Tensor qkv = in.held().contiguous();
+  const Shape s = shape_of(qkv, in.integer());
+  if (composed(qkv, s)) {
+    const auto [q, k, v] = parts(qkv, s);
+    const Tensor weights = at::softmax(at::matmul(q * s.scale(), k.transpose(-1, -2)), -1);
+    return out.tensor(at::matmul(weights, v).transpose(1, 2).reshape({s.batch, s.pixels, s.channels()}));
+  }
+  const Tensor y = at::empty({s.batch, s.pixels, s.channels()}, qkv.options());
+#ifdef __AVX512BF16__
+  if (qkv.scalar_type() == at::kBFloat16) attend(s, values<BFloat16>(qkv), room<BFloat16>(y));
+  else
+#endif
+    attend(s, values<float>(qkv), room<float>(y));
+  out.tensor(y);
+}
+
+KERNEL(AttentionGrad) {
+  const Tensor qkv = in.held().contiguous(), dy = in.held().to(qkv.scalar_type()).contiguous();
+  const Shape s = shape_of(qkv, in.integer());
+  TORCH_CHECK(dy.numel() == s.batch * s.pixels * s.channels(), "dy has shape ", dy.sizes(), ", expected [", s.batch, ", ",
+              s.pixels, ", ", s.channels(), "]");
+  if (composed(qkv, s)) {
+    const auto [q, k, v] = parts(qkv, s);
+    const Tensor weights = at::softmax(at::matmul(q * s.scale(), k.transpose(-1, -2)), -1);
+    const Tensor g = dy.reshape({s.batch, s.pixels, s.heads, s.size}).transpose(1, 2);
+    const Tensor dv = at::matmul(weights.transpose(-1, -2), g);
+    const Tensor dweights = at::matmul(g, v.transpose(-1, -2));
+    const Tensor dscores = weights * (dweights - (weights * dweights).sum(-1, true)) * s.scale();
+    const Tensor all = at::stack({at::matmul(dscores, k), at::matmul(dscores.transpose(-1, -2), q), dv});
+    return out.tensor(all.permute({1, 3, 0, 2, 4}).reshape(qkv.sizes()));
+  }
+  const Tensor dqkv = at::empty_like(qkv);
+#ifdef __AVX512BF16__
+  if (qkv.scalar_type() == at::kBFloat16)
+    attend_gradient(s, values<BFloat16>(qkv), values<BFloat16>(dy), room<BFloat16>(dqkv));
+  else
+#endif
+    attend_gradient(s, values<float>(qkv), values<float>(dy), room<float>(dqkv));
   out.tensor(dqkv);
 }
 

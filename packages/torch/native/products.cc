@@ -143,10 +143,11 @@ bool is_winograd(const Window &w, const Tensor &x, at::IntArrayRef filter, bool 
 }
 
 Tensor convolution(Arguments &in) {
-  const Tensor x = narrowed(in.held()), filter = narrowed(in.held());
+  const Tensor x = narrowed(in.held()), whole = in.held();
   const bool depthwise = in.flag();
   Window w = window_of(in);
-  if (is_winograd(w, x, filter.sizes(), depthwise, filter.size(-1))) return winograd(x.contiguous(), filter);
+  if (is_winograd(w, x, whole.sizes(), depthwise, whole.size(-1))) return winograd(x.contiguous(), whole);
+  const Tensor filter = narrowed(whole);
   plan(w, spatial(x.sizes()), filter.sizes());
   const std::vector<int64_t> none(w.stride.size(), 0);
   const Tensor y = at::convolution(channels_second(padded(w, x)), filter_view(filter, depthwise), {}, w.stride, w.padding,
@@ -162,19 +163,21 @@ KERNEL(FusedConvolution) {
 }
 
 KERNEL(ConvolutionInputGradient) {
-  Tensor dy = narrowed(in.held()), filter = narrowed(in.held());
+  Tensor dy = narrowed(in.held());
+  const Tensor whole = in.held();
   const auto shape = in.integers();
   const bool depthwise = in.flag();
   Window w = window_of(in);
   // A transposed convolution may be given more than the input's shape has outputs for: tfjs reads the first ones.
   for (size_t i = 0; i < w.stride.size(); i++) {
-    const auto reach = (filter.size(i) - 1) * w.dilation[i] + 1;
+    const auto reach = (whole.size(i) - 1) * w.dilation[i] + 1;
     dy = dy.narrow(i + 1, 0, std::min(dy.size(i + 1), (shape[i + 1] + w.before[i] + w.after[i] - reach) / w.stride[i] + 1));
   }
   dy = dy.contiguous();
   // The same convolution with the filter turned by half a turn, inputs and outputs exchanged.
-  if (is_winograd(w, dy, filter.sizes(), depthwise, shape.back()) && dy.size(1) == shape[1] && dy.size(2) == shape[2])
-    return out.tensor(winograd(dy, filter.flip({0, 1}).transpose(2, 3).contiguous()));
+  if (is_winograd(w, dy, whole.sizes(), depthwise, shape.back()) && dy.size(1) == shape[1] && dy.size(2) == shape[2])
+    return out.tensor(winograd(dy, whole.flip({0, 1}).transpose(2, 3).contiguous()));
+  const Tensor filter = narrowed(whole);
   plan(w, spatial(shape), filter.sizes());
   // ATen wants an input of the right shape and strides; its values do not matter.
   auto padded_shape = shape;
@@ -193,7 +196,7 @@ KERNEL(ConvolutionFilterGradient) {
   const auto shape = in.integers();
   const bool depthwise = in.flag();
   Window w = window_of(in);
-  if (is_winograd(w, x, shape, depthwise, shape.back(), TILES_FOR_FILTER_GRADIENT) && dy.scalar_type() == at::kFloat)
+  if (is_winograd(w, x, shape, depthwise, shape.back(), TILES_FOR_FILTER_GRADIENT) && dy.scalar_type() == x.scalar_type())
     return out.tensor(winograd_filter_gradient(x.contiguous(), dy.contiguous()));
   plan(w, spatial(x.sizes()), shape);
   // The filter's values do not matter, its layout does: it is the gradient's.

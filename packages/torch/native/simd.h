@@ -1,7 +1,13 @@
-// What the CPU's own loops share: an exponential that vectorises, and a small matrix product.
+// What the CPU's own loops share: an exponential that vectorises, and a small matrix product of float32 or of pairs of bfloat16.
 #pragma once
 #include <algorithm>
 #include <cstdint>
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+#include "loops.h"
 
 namespace cm {
 
@@ -30,33 +36,84 @@ constexpr int TILE_ROWS = 6, TILE_VECTORS = 4;  // 24 sums, of 32 registers
 constexpr int64_t LANES = 8;
 constexpr int TILE_ROWS = 6, TILE_VECTORS = 2;  // 12 sums, of 16 registers
 #endif
-typedef float Lanes __attribute__((vector_size(LANES * 4), aligned(4)));
+typedef float Lanes __attribute__((vector_size(LANES * 4)));
+/** The same at any address. Sums are Lanes: compilers keep those in registers. */
+typedef float LanesInMemory __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 
-/** A matrix that is seen through strides: element (i, j) lies at i·row + j·column. */
-struct Strided {
-  const float *at;
-  int64_t row, column;
+// LANES numbers in memory, as float32.
+inline Lanes load(const float *at) { return *reinterpret_cast<const LanesInMemory *>(at); }
+inline void store(float *at, Lanes x) { *reinterpret_cast<LanesInMemory *>(at) = x; }
+
+inline Lanes multiply_add(float a, Lanes b, Lanes sum) { return sum + a * b; }
+
+/** Two bfloat16 numbers that follow each other along the sum, the first one below: what a product of bfloat16 multiplies at a time. */
+struct Pair16 {
+  uint32_t bits;
 };
-
-template <int ROWS, int VECTORS>
-inline void product_tile(const Strided &a, const float *b, int64_t ldb, float *c, int64_t ldc, int64_t depth, bool add) {
-  Lanes sum[ROWS][VECTORS];
-  for (int i = 0; i < ROWS; i++)
-    for (int j = 0; j < VECTORS; j++)
-      sum[i][j] = add ? *reinterpret_cast<const Lanes *>(c + i * ldc + j * LANES) : Lanes{};
-  const float *from = a.at;
-  for (int64_t p = 0; p < depth; p++, from += a.column, b += ldb) {
-    Lanes row[VECTORS];
-    for (int j = 0; j < VECTORS; j++) row[j] = *reinterpret_cast<const Lanes *>(b + j * LANES);
-    for (int i = 0; i < ROWS; i++)
-      for (int j = 0; j < VECTORS; j++) sum[i][j] += from[i * a.row] * row[j];
-  }
-  for (int i = 0; i < ROWS; i++)
-    for (int j = 0; j < VECTORS; j++) *reinterpret_cast<Lanes *>(c + i * ldc + j * LANES) = sum[i][j];
+#ifdef __AVX512BF16__
+constexpr bool HAS_PAIRS = true;
+using Pairs = __m512i;
+inline Pairs load(const Pair16 *at) { return _mm512_loadu_si512(at); }
+inline void store(Pair16 *at, Pairs x) { _mm512_storeu_si512(at, x); }
+inline Lanes multiply_add(Pair16 a, Pairs b, Lanes sum) {
+  return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_set1_epi32(static_cast<int>(a.bits)), (__m512bh)b);
 }
 
-template <int VECTORS>
-inline void product_columns(Strided a, const float *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
+inline Lanes load(const BFloat16 *at) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(at));
+  return (Lanes)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+}
+inline void store(BFloat16 *at, Lanes x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i *>(at), (__m256i)_mm512_cvtneps_pbh(x));
+}
+/** LANES numbers in the lower halves of as many pairs, the upper ones 0. */
+inline Pairs lower(Lanes x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); }
+/** LANES numbers in the upper halves. */
+inline Pairs upper(Lanes x) { return _mm512_slli_epi32(lower(x), 16); }
+#else
+constexpr bool HAS_PAIRS = false;
+#endif
+
+/** What products of tensors of E multiply: numbers, or pairs of them. */
+template <typename E>
+struct Factor {
+  using type = float;
+  /** Numbers in one. */
+  static constexpr int64_t width = 1;
+};
+template <>
+struct Factor<BFloat16> {
+  using type = Pair16;
+  static constexpr int64_t width = 2;
+};
+
+/** A matrix that is seen through strides: element (i, j) lies at i·row + j·column. */
+template <typename T>
+struct Strided {
+  const T *at;
+  int64_t row, column;
+};
+template <typename T>
+Strided(const T *, int64_t, int64_t) -> Strided<T>;
+
+template <int ROWS, int VECTORS, typename T>
+inline void product_tile(const Strided<T> &a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t depth, bool add) {
+  Lanes sum[ROWS][VECTORS];
+  for (int i = 0; i < ROWS; i++)
+    for (int j = 0; j < VECTORS; j++) sum[i][j] = add ? load(c + i * ldc + j * LANES) : Lanes{};
+  const T *from = a.at;
+  for (int64_t p = 0; p < depth; p++, from += a.column, b += ldb) {
+    decltype(load(b)) row[VECTORS];
+    for (int j = 0; j < VECTORS; j++) row[j] = load(b + j * LANES);
+    for (int i = 0; i < ROWS; i++)
+      for (int j = 0; j < VECTORS; j++) sum[i][j] = multiply_add(from[i * a.row], row[j], sum[i][j]);
+  }
+  for (int i = 0; i < ROWS; i++)
+    for (int j = 0; j < VECTORS; j++) store(c + i * ldc + j * LANES, sum[i][j]);
+}
+
+template <int VECTORS, typename T>
+inline void product_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
                             bool add) {
   for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a.at += TILE_ROWS * a.row, c += TILE_ROWS * ldc)
     product_tile<TILE_ROWS, VECTORS>(a, b, ldb, c, ldc, depth, add);
@@ -65,19 +122,24 @@ inline void product_columns(Strided a, const float *b, int64_t ldb, float *c, in
   if (rows > 0) product_tile<1, VECTORS>(a, b, ldb, c, ldc, depth, add);
 }
 
-/** c [rows, columns] = a [rows, depth] · b [depth, columns], or c += it; b and c have dense rows ldb and ldc apart. For small matrices that lie in cache. */
-inline void small_product(Strided a, const float *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
+/**
+ * c [rows, columns] = a [rows, depth] · b [depth, columns], or c += it; b and c have dense rows ldb and ldc apart. For small matrices that
+ * lie in cache. Of pairs, `depth` and the strides count pairs, and `columns` is a multiple of LANES.
+ */
+template <typename T>
+inline void small_product(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
                           int64_t columns, bool add) {
   int64_t j = 0;
   for (; j + TILE_VECTORS * LANES <= columns; j += TILE_VECTORS * LANES)
     product_columns<TILE_VECTORS>(a, b + j, ldb, c + j, ldc, rows, depth, add);
   for (; j + LANES <= columns; j += LANES) product_columns<1>(a, b + j, ldb, c + j, ldc, rows, depth, add);
-  for (; j < columns; j++)
-    for (int64_t i = 0; i < rows; i++) {
-      float sum = add ? c[i * ldc + j] : 0;
-      for (int64_t p = 0; p < depth; p++) sum += a.at[i * a.row + p * a.column] * b[p * ldb + j];
-      c[i * ldc + j] = sum;
-    }
+  if constexpr (std::is_same_v<T, float>)
+    for (; j < columns; j++)
+      for (int64_t i = 0; i < rows; i++) {
+        float sum = add ? c[i * ldc + j] : 0;
+        for (int64_t p = 0; p < depth; p++) sum += a.at[i * a.row + p * a.column] * b[p * ldb + j];
+        c[i * ldc + j] = sum;
+      }
 }
 
 }  // namespace cm

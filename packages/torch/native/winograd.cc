@@ -1,6 +1,7 @@
 #include "winograd.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorIndexing.h>
 
 #include <vector>
 
@@ -35,11 +36,19 @@ int64_t block_of(const Images &s, int64_t outputs) {
   return (std::min(block, share) + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
 }
 
-/** Place by place, the transform of a tile's 4 × 4 inputs, for all channels; inputs outside of the image are 0. */
-void transform_inputs(const float *x, const Images &s, int64_t tile, float *to, int64_t step) {
-  const int64_t image = tile / (s.rows() * s.columns()), row = tile / s.columns() % s.rows(), column = tile % s.columns();
-  static const std::vector<float> nothing(MOST_CHANNELS, 0.0f);
-  const float *at[4][4];
+struct Tile {
+  int64_t image, row, column;
+};
+Tile tile_of(const Images &s, int64_t tile) {
+  return {tile / (s.rows() * s.columns()), tile / s.columns() % s.rows(), tile % s.columns()};
+}
+
+/** put(place, channel, LANES numbers) of the transform of a tile's 4 × 4 inputs; inputs outside of the image are 0. */
+template <typename E, typename Put>
+void transform_inputs(const E *x, const Images &s, int64_t tile, Put put) {
+  const auto [image, row, column] = tile_of(s, tile);
+  static const std::vector<E> nothing(MOST_CHANNELS, E{});
+  const E *at[4][4];
   for (int64_t i = 0; i < 4; i++)
     for (int64_t j = 0; j < 4; j++) {
       const int64_t h = 2 * row + i - 1, w = 2 * column + j - 1;
@@ -49,52 +58,50 @@ void transform_inputs(const float *x, const Images &s, int64_t tile, float *to, 
   for (int64_t c = 0; c < s.channels; c += LANES) {
     Lanes t[4][4];
     for (int j = 0; j < 4; j++) {
-      const auto in = [&](int i) { return *reinterpret_cast<const Lanes *>(at[i][j] + c); };
-      const Lanes d0 = in(0), d1 = in(1), d2 = in(2), d3 = in(3);
+      const Lanes d0 = load(at[0][j] + c), d1 = load(at[1][j] + c), d2 = load(at[2][j] + c), d3 = load(at[3][j] + c);
       t[0][j] = d0 - d2, t[1][j] = d1 + d2, t[2][j] = d2 - d1, t[3][j] = d1 - d3;
     }
     for (int i = 0; i < 4; i++) {
-      const auto out = [&](int j) -> Lanes & { return *reinterpret_cast<Lanes *>(to + (4 * i + j) * step + c); };
-      out(0) = t[i][0] - t[i][2], out(1) = t[i][1] + t[i][2], out(2) = t[i][2] - t[i][1], out(3) = t[i][1] - t[i][3];
+      put(4 * i, c, t[i][0] - t[i][2]), put(4 * i + 1, c, t[i][1] + t[i][2]);
+      put(4 * i + 2, c, t[i][2] - t[i][1]), put(4 * i + 3, c, t[i][1] - t[i][3]);
     }
   }
 }
 
 /** A tile's 2 × 2 outputs from its 16 places. */
-void transform_outputs(const float *from, int64_t step, const Images &s, int64_t tile, float *y) {
-  const int64_t image = tile / (s.rows() * s.columns()), row = tile / s.columns() % s.rows(), column = tile % s.columns();
-  float *to = y + ((image * s.height + 2 * row) * s.width + 2 * column) * s.channels;
+template <typename E>
+void transform_outputs(const float *from, int64_t step, const Images &s, int64_t tile, E *y) {
+  const auto [image, row, column] = tile_of(s, tile);
+  E *to = y + ((image * s.height + 2 * row) * s.width + 2 * column) * s.channels;
   for (int64_t c = 0; c < s.channels; c += LANES) {
     Lanes t[2][4];
     for (int j = 0; j < 4; j++) {
-      const auto in = [&](int i) { return *reinterpret_cast<const Lanes *>(from + (4 * i + j) * step + c); };
+      const auto in = [&](int i) { return load(from + (4 * i + j) * step + c); };
       const Lanes m1 = in(1), m2 = in(2);
       t[0][j] = in(0) + m1 + m2, t[1][j] = m1 - m2 - in(3);
     }
     for (int i = 0; i < 2; i++) {
-      float *out = to + i * s.width * s.channels + c;
-      *reinterpret_cast<Lanes *>(out) = t[i][0] + t[i][1] + t[i][2];
-      *reinterpret_cast<Lanes *>(out + s.channels) = t[i][1] - t[i][2] - t[i][3];
+      E *out = to + i * s.width * s.channels + c;
+      store(out, t[i][0] + t[i][1] + t[i][2]);
+      store(out + s.channels, t[i][1] - t[i][2] - t[i][3]);
     }
   }
 }
 
-/** Place by place, A·dy·Aᵀ of a tile's 2 × 2 outputs' gradients: the transpose of transform_outputs. */
-void transform_gradients(const float *dy, const Images &s, int64_t tile, float *to, int64_t step) {
-  const int64_t image = tile / (s.rows() * s.columns()), row = tile / s.columns() % s.rows(), column = tile % s.columns();
-  const float *from = dy + ((image * s.height + 2 * row) * s.width + 2 * column) * s.channels;
+/** put(place, channel, LANES numbers) of A·dy·Aᵀ, dy a tile's 2 × 2 outputs' gradients: the transpose of transform_outputs. */
+template <typename E, typename Put>
+void transform_gradients(const E *dy, const Images &s, int64_t tile, Put put) {
+  const auto [image, row, column] = tile_of(s, tile);
+  const E *from = dy + ((image * s.height + 2 * row) * s.width + 2 * column) * s.channels;
   for (int64_t c = 0; c < s.channels; c += LANES) {
     Lanes t[4][2];
     for (int j = 0; j < 2; j++) {
-      const auto in = [&](int i) {
-        return *reinterpret_cast<const Lanes *>(from + (i * s.width + j) * s.channels + c);
-      };
-      const Lanes g0 = in(0), g1 = in(1);
+      const Lanes g0 = load(from + j * s.channels + c), g1 = load(from + (s.width + j) * s.channels + c);
       t[0][j] = g0, t[1][j] = g0 + g1, t[2][j] = g0 - g1, t[3][j] = -g1;
     }
     for (int i = 0; i < 4; i++) {
-      const auto out = [&](int j) -> Lanes & { return *reinterpret_cast<Lanes *>(to + (4 * i + j) * step + c); };
-      out(0) = t[i][0], out(1) = t[i][0] + t[i][1], out(2) = t[i][0] - t[i][1], out(3) = -t[i][1];
+      put(4 * i, c, t[i][0]), put(4 * i + 1, c, t[i][0] + t[i][1]);
+      put(4 * i + 2, c, t[i][0] - t[i][1]), put(4 * i + 3, c, -t[i][1]);
     }
   }
 }
@@ -109,14 +116,14 @@ Tensor transform_filter(const Tensor &filter) {
     for (int64_t at = first * LANES; at < end * LANES; at += LANES) {
       Lanes t[4][3];
       for (int j = 0; j < 3; j++) {
-        const auto in = [&](int i) { return *reinterpret_cast<const Lanes *>(g + (3 * i + j) * size + at); };
+        const auto in = [&](int i) { return load(g + (3 * i + j) * size + at); };
         const Lanes even = 0.5f * (in(0) + in(2)), odd = 0.5f * in(1);
         t[0][j] = in(0), t[1][j] = even + odd, t[2][j] = even - odd, t[3][j] = in(2);
       }
       for (int i = 0; i < 4; i++) {
-        const auto out = [&](int j) -> Lanes & { return *reinterpret_cast<Lanes *>(to + (4 * i + j) * size + at); };
+        const auto put = [&](int j, Lanes x) { store(to + (4 * i + j) * size + at, x); };
         const Lanes even = 0.5f * (t[i][0] + t[i][2]), odd = 0.5f * t[i][1];
-        out(0) = t[i][0], out(1) = even + odd, out(2) = even - odd, out(3) = t[i][2];
+        put(0, t[i][0]), put(1, even + odd), put(2, even - odd), put(3, t[i][2]);
       }
     }
   });
@@ -139,69 +146,112 @@ Tensor gradient_of_filter(const Tensor &du) {
   return at::stack(g).view({3, 3, du.size(1), du.size(2)});
 }
 
-/** f(first tile, tiles, room for `numbers`) over blocks of tiles, on libtorch's threads. */
+/** The pairs of a filter's transform [16, channels, outputs] along its channels: [16, channels / 2, outputs], two numbers in each. */
+Tensor paired_channels(const Tensor &u) {
+  const auto even = at::indexing::Slice(0, at::indexing::None, 2), odd = at::indexing::Slice(1, at::indexing::None, 2);
+  const auto all = at::indexing::Slice();
+  return at::stack({u.index({all, even}), u.index({all, odd})}, -1).to(at::kBFloat16);
+}
+
+/** f(first tile, tiles, room for `bytes`) over blocks of tiles, on libtorch's threads. */
 template <typename F>
-void over_blocks(const Images &s, int64_t block, int64_t numbers, F f) {
+void over_blocks(const Images &s, int64_t block, int64_t bytes, F f) {
   const int64_t blocks = (s.tiles() + block - 1) / block;
   at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t end) {
-    const Tensor room = at::empty({numbers}, at::dtype(at::kFloat));
-    for (int64_t b = first; b < end; b++) f(b * block, std::min(block, s.tiles() - b * block), room.data_ptr<float>());
+    const Tensor room = at::empty({bytes}, at::dtype(at::kByte));
+    for (int64_t b = first; b < end; b++) f(b * block, std::min(block, s.tiles() - b * block), room.data_ptr<uint8_t>());
   });
+}
+
+template <typename E>
+void forward(const Tensor &x, const Tensor &u, const Tensor &y) {
+  using T = typename Factor<E>::type;
+  constexpr int64_t width = Factor<E>::width;
+  const Images s = images_of(x), out = images_of(y);
+  const int64_t channels = s.channels, outputs = out.channels, block = block_of(s, outputs), depth = channels / width;
+  const E *from = values<E>(x);
+  const T *weights = values<T>(u);
+  E *to = room<E>(y);
+  const int64_t transformed = PLACES * block * channels;
+  over_blocks(s, block, transformed * sizeof(E) + PLACES * block * outputs * sizeof(float), [&](int64_t first, int64_t tiles, uint8_t *room) {
+    E *v = reinterpret_cast<E *>(room);
+    float *m = reinterpret_cast<float *>(v + transformed);
+    for (int64_t i = 0; i < tiles; i++)
+      transform_inputs(from, s, first + i, [=](int place, int64_t c, Lanes x) { store(v + (place * block + i) * channels + c, x); });
+    for (int place = 0; place < PLACES; place++)
+      small_product(Strided{reinterpret_cast<const T *>(v + place * block * channels), depth, 1}, weights + place * depth * outputs,
+                    outputs, m + place * block * outputs, outputs, tiles, depth, outputs, false);
+    for (int64_t i = 0; i < tiles; i++) transform_outputs(m + i * outputs, block * outputs, out, first + i, to);
+  });
+}
+
+/** Where tile i of a block has its numbers for a sum over tiles. */
+struct OverTiles {
+  int64_t block, channels;
+  void put(float *at, int64_t i, int place, int64_t c, Lanes x) const { store(at + (place * block + i) * channels + c, x); }
+#ifdef __AVX512BF16__
+  void put(Pair16 *at, int64_t i, int place, int64_t c, Lanes x) const {
+    Pair16 *to = at + (place * block + i) / 2 * channels + c;
+    store(to, i % 2 == 0 ? lower(x) : load(to) | upper(x));
+  }
+#endif
+};
+
+template <typename E>
+Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
+  using T = typename Factor<E>::type;
+  constexpr int64_t width = Factor<E>::width;
+  const Images s = images_of(x), out = images_of(dy);
+  const int64_t channels = s.channels, outputs = out.channels, block = block_of(s, outputs);
+  // Each thread sums over its own tiles; the sums of all are added in order, so that the result does not depend on timing.
+  const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), s.tiles() / block));
+  const Tensor du = at::zeros({threads, PLACES, channels, outputs}, at::dtype(at::kFloat));
+  const E *from = values<E>(x), *gradient = values<E>(dy);
+  float *to = du.data_ptr<float>();
+  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    const Tensor space = at::empty({PLACES * block * (channels + outputs) / width}, at::dtype(at::kFloat));
+    T *v = room<T>(space), *m = v + PLACES * block * channels / width;
+    const OverTiles inputs{block, channels}, gradients{block, outputs};
+    for (int64_t thread = begin; thread < end; thread++) {
+      const int64_t last = s.tiles() * (thread + 1) / threads;
+      for (int64_t first = s.tiles() * thread / threads; first < last; first += block) {
+        const int64_t tiles = std::min(block, last - first), depth = (tiles + width - 1) / width;
+        for (int64_t i = 0; i < tiles; i++) {
+          transform_inputs(from, s, first + i, [&](int place, int64_t c, Lanes x) { inputs.put(v, i, place, c, x); });
+          transform_gradients(gradient, out, first + i, [&](int place, int64_t c, Lanes x) { gradients.put(m, i, place, c, x); });
+        }
+        for (int place = 0; place < PLACES; place++)
+          small_product(Strided<T>{v + place * block / width * channels, 1, channels}, m + place * block / width * outputs, outputs,
+                        to + (thread * PLACES + place) * channels * outputs, outputs, channels, depth, outputs, true);
+      }
+    }
+  });
+  return gradient_of_filter(threads == 1 ? du.squeeze(0) : du.sum(0));
 }
 
 }  // namespace
 
 bool winograd_fits(const Tensor &x, int64_t outputs, int64_t least_tiles) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 && x.size(1) % 2 == 0 && x.size(2) % 2 == 0 &&
-         x.size(3) >= 32 && x.size(3) % LANES == 0 && x.size(3) <= MOST_CHANNELS && outputs >= 32 && outputs % LANES == 0 &&
+  const bool typed = x.scalar_type() == at::kFloat || (HAS_PAIRS && x.scalar_type() == at::kBFloat16);
+  return x.is_cpu() && typed && x.dim() == 4 && x.size(1) % 2 == 0 && x.size(2) % 2 == 0 && x.size(3) >= 32 &&
+         x.size(3) % LANES == 0 && x.size(3) <= MOST_CHANNELS && outputs >= 32 && outputs % LANES == 0 &&
          images_of(x).tiles() >= least_tiles;
 }
 
 Tensor winograd(const Tensor &x, const Tensor &filter) {
-  const Images s = images_of(x);
-  const int64_t channels = s.channels, outputs = filter.size(3), block = block_of(s, outputs);
-  const Tensor u = transform_filter(filter.contiguous());
-  const Tensor y = at::empty({s.batch, s.height, s.width, outputs}, x.options());
-  const Images out{s.batch, s.height, s.width, outputs};
-  const float *from = x.data_ptr<float>(), *weights = u.data_ptr<float>();
-  float *to = y.data_ptr<float>();
-  over_blocks(s, block, PLACES * block * (channels + outputs), [&](int64_t first, int64_t tiles, float *room) {
-    float *v = room, *m = room + PLACES * block * channels;
-    for (int64_t i = 0; i < tiles; i++) transform_inputs(from, s, first + i, v + i * channels, block * channels);
-    for (int place = 0; place < PLACES; place++)
-      small_product({v + place * block * channels, channels, 1}, weights + place * channels * outputs, outputs,
-                    m + place * block * outputs, outputs, tiles, channels, outputs, false);
-    for (int64_t i = 0; i < tiles; i++) transform_outputs(m + i * outputs, block * outputs, out, first + i, to);
-  });
-  return y;
+  const Tensor u = transform_filter(filter.to(at::kFloat).contiguous());
+  const Tensor y = at::empty({x.size(0), x.size(1), x.size(2), filter.size(3)}, x.options());
+#ifdef __AVX512BF16__
+  if (x.scalar_type() == at::kBFloat16) return forward<BFloat16>(x, paired_channels(u), y), y;
+#endif
+  return forward<float>(x, u, y), y;
 }
 
 Tensor winograd_filter_gradient(const Tensor &x, const Tensor &dy) {
-  const Images s = images_of(x), out = images_of(dy);
-  const int64_t channels = s.channels, outputs = out.channels, block = block_of(s, outputs);
-  // Each thread sums over its own tiles; the sums of all are added in order, so that the result does not depend on timing.
-  const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), s.tiles() / block));
-  const Tensor du = at::zeros({threads, PLACES, channels, outputs}, x.options());
-  const float *from = x.data_ptr<float>(), *gradient = dy.data_ptr<float>();
-  float *to = du.data_ptr<float>();
-  at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    const Tensor room = at::empty({PLACES * block * (channels + outputs)}, x.options());
-    float *v = room.data_ptr<float>(), *m = v + PLACES * block * channels;
-    for (int64_t thread = begin; thread < end; thread++) {
-      const int64_t last = s.tiles() * (thread + 1) / threads;
-      for (int64_t first = s.tiles() * thread / threads; first < last; first += block) {
-        const int64_t tiles = std::min(block, last - first);
-        for (int64_t i = 0; i < tiles; i++) {
-          transform_inputs(from, s, first + i, v + i * channels, block * channels);
-          transform_gradients(gradient, out, first + i, m + i * outputs, block * outputs);
-        }
-        for (int place = 0; place < PLACES; place++)
-          small_product({v + place * block * channels, 1, channels}, m + place * block * outputs, outputs,
-                        to + (thread * PLACES + place) * channels * outputs, outputs, channels, tiles, outputs, true);
-      }
-    }
-  });
-  return gradient_of_filter(threads == 1 ? du.squeeze(0) : du.sum(0));
+#ifdef __AVX512BF16__
+  if (x.scalar_type() == at::kBFloat16) return filter_gradient<BFloat16>(x, dy);
+#endif
+  return filter_gradient<float>(x, dy);
 }
 
 }  // namespace cm
