@@ -71,7 +71,8 @@ export function consistencyObjective(options: ConsistencyObjectiveOptions): Trai
 
 /** The stage of a recipe's schedule at a step: ⌊step/d⌋ of a progressive one (Eq. 15), 0 always of one that does not go by stages. */
 export function stageOf({ schedule }: Pick<Recipe, 'schedule'>): (step: number) => number {
-  return 'd' in schedule ? (step) => Math.floor(step / schedule.d) : () => 0;
+  // As the schedule itself rounds: d may be a fraction of steps.
+  return 'd' in schedule ? (step) => Math.floor((step / schedule.d) * (1 + 4 * Number.EPSILON)) : () => 0;
 }
 
 /** The rows' positions in the data set; −1 where the image was mirrored. */
