@@ -18,6 +18,7 @@ import { featureChunks, openImages } from '../src/node';
 import { formulaParameters } from '../test/inception-reference';
 
 const [count, size] = [10_000, 64];
+const resident = () => `${Math.round(process.memoryUsage().rss / 2 ** 20)} MiB`;
 const path = process.argv[2];
 if (path) {
   // Another process, whose memory is not in the figures.
@@ -37,8 +38,6 @@ if (path) {
     rmSync(folder, { recursive: true });
   }
 }
-
-const resident = () => `${Math.round(process.memoryUsage().rss / 2 ** 20)} MiB`;
 
 async function measure(file: string) {
   // 192 features: a picture of 8 × 8 places.
