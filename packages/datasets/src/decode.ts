@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import jpeg, { init } from '@jsquash/jpeg/decode.js';
 import { convertIndexedToRgb, decode as decodePng } from 'fast-png';
+import { componentsOf, decodeCmykJpeg } from './cmyk-jpeg';
 import { DatasetError } from './error';
 import type { Picture } from './picture';
 
@@ -124,7 +125,8 @@ async function prepare(): Promise<void> {
 /** One file at a time, so that each is told its own complaints. */
 let turn: Promise<unknown> = Promise.resolve();
 
-function fromJpeg(bytes: Uint8Array): Promise<Picture> {
+async function fromJpeg(bytes: Uint8Array): Promise<Picture> {
+  if (componentsOf(bytes) === 4) return decodeCmykJpeg(bytes);
   const decoded = turn.then(() => fromJpegAlone(bytes));
   turn = decoded.catch(() => {});
   return decoded;

@@ -2,8 +2,6 @@ import * as tf from '@tensorflow/tfjs-core';
 import { type ImageShape, imageSize } from './dataset';
 import { DatasetError } from './error';
 
-const floats = Float32Array.from({ length: 256 }, (_, byte) => byte / 127.5 - 1);
-
 /**
  * Bytes as the images that networks see: v/127.5 − 1, float32 in [−1, 1].
  *
@@ -14,7 +12,39 @@ export function toFloat(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
   if (images.length !== shape[0] * imageSize(shape)) {
     throw new DatasetError(`toFloat: images has ${images.length} bytes, expected [${shape}]`);
   }
-  const values = new Float32Array(images.length);
-  for (let i = 0; i < values.length; i++) values[i] = floats[images[i]!]!;
-  return tf.tensor4d(values, [...shape], 'float32');
+  return tf.tensor4d(floatRows(images, undefined, shape), [...shape], 'float32');
+}
+
+/**
+ * The values of {@link toFloat} for some of the images, in any order.
+ *
+ * @param places Which image of the bytes each row is. Default: row i is image i.
+ * @param flipped 1 for rows that are mirrored left to right.
+ */
+export function floatRows(
+  images: Uint8Array,
+  places: ArrayLike<number> | undefined,
+  shape: ImageShape,
+  flipped?: Uint8Array,
+): Float32Array {
+  const [rows, height, width, channels] = shape;
+  const size = imageSize(shape);
+  const values = new Float32Array(rows * size);
+  for (let row = 0; row < rows; row++) {
+    const from = (places ? places[row]! : row) * size;
+    const to = row * size;
+    if (!flipped?.[row]) {
+      for (let i = 0; i < size; i++) values[to + i] = images[from + i]! / 127.5 - 1;
+      continue;
+    }
+    for (let y = 0; y < height; y++) {
+      // The last pixel of a line first; channels keep their order.
+      let at = to + y * width * channels;
+      for (let x = width - 1; x >= 0; x--) {
+        const pixel = from + (y * width + x) * channels;
+        for (let channel = 0; channel < channels; channel++) values[at++] = images[pixel + channel]! / 127.5 - 1;
+      }
+    }
+  }
+  return values;
 }

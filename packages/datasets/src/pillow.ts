@@ -24,8 +24,8 @@ const PRECISION = 22;
 
 /**
  * An image at another size with the very bytes that Pillow's `Image.resize` gives: the filter widened by the factor when the image shrinks,
- * weights of 22 bits, columns first, each pass rounded to bytes. (Pillow 13 does rows first where an image is more than twice as high as wide; this is
- * what versions up to 11 give, with which the published data sets were made.)
+ * weights of 22 bits, columns first, each pass rounded to bytes. (Pillow 13 does rows first where images are
+ * high; this is what the versions before give, with which the published data sets were made.)
  *
  * @param filter `box`, or `bicubic` with a = −1/2.
  * @throws DatasetError when a size is not a whole number from 1.

@@ -2,7 +2,16 @@ import { key } from '@cm/random';
 import { expectClose, expectNoLeak, onEveryBackend } from '@cm/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
-import { createLoader, DatasetError, type ImageDataset, imageDataset, toFloat } from '../src/index';
+import {
+  createLoader,
+  DatasetError,
+  type ImageDataset,
+  imageDataset,
+  type LoaderOptions,
+  type StoredImages,
+  subset,
+  toFloat,
+} from '../src/index';
 
 const dataset = (count: number, height: number, width: number, channels: number): ImageDataset =>
   imageDataset({
@@ -10,6 +19,19 @@ const dataset = (count: number, height: number, width: number, channels: number)
     labels: Int32Array.from({ length: count }, (_, i) => i % 10),
     shape: [count, height, width, channels],
   });
+
+/** The same images as if they were on disk. */
+const storedOf = (data: ImageDataset, onRead: (indices: number[]) => void): StoredImages => {
+  const { images: _, ...rest } = data;
+  return {
+    ...rest,
+    read: async (indices) => {
+      onRead(Array.from(indices));
+      return subset(data, indices).images;
+    },
+    close: async () => {},
+  };
+};
 
 onEveryBackend(() => {
   it('bytes 0 to 255 span [−1, 1]', () => {
@@ -87,6 +109,81 @@ onEveryBackend(() => {
     await expectNoLeak(() => {
       tf.dispose(loader.batchAt(1).images);
     });
+  });
+
+  it('processes share the batches, whatever their number', () => {
+    const options = { dataset: dataset(11, 1, 2, 1), batchSize: 12, key: key(6), flip: true };
+    const whole = createLoader(options);
+    for (const ranks of [1, 2, 3, 12]) {
+      const parts = Array.from({ length: ranks }, (_, rank) => createLoader({ ...options, shard: { rank, ranks } }));
+      for (const position of [0, 7, 3]) {
+        const batch = whole.batchAt(position);
+        const shared = parts.map((part) => part.batchAt(position));
+        expect(shared.flatMap(({ indices }) => [...indices])).toEqual([...batch.indices]);
+        expect(shared.flatMap(({ labels }) => [...labels!])).toEqual([...batch.labels!]);
+        expect(shared.flatMap(({ flipped }) => [...flipped!])).toEqual([...batch.flipped!]);
+        expectClose(
+          tf.concat(
+            shared.map(({ images }) => images),
+            0,
+          ),
+          batch.images,
+          0,
+        );
+      }
+    }
+  });
+
+  it('stored images make the same batches, in whatever order they are asked for', async () => {
+    const data = dataset(50, 2, 3, 2);
+    const asked: number[][] = [];
+    const stored = storedOf(data, (indices) => asked.push([...indices]));
+    const options = { batchSize: 8, key: key(2), flip: true };
+    const [known, loader] = [
+      createLoader({ dataset: data, ...options }),
+      createLoader({ dataset: stored, ...options, ahead: 2 }),
+    ];
+    for (const position of [0, 1, 2, 40, 5, 6, 6, 12]) {
+      const [a, b] = [known.batchAt(position), await loader.batchAt(position)];
+      expect([b.indices, b.labels, b.flipped]).toEqual([a.indices, a.labels, a.flipped]);
+      // A step takes its time, in which what comes next is read.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      expectClose(b.images, a.images, 0);
+    }
+    // 0 to 4 once each: what was read ahead is not read again.
+    expect(asked.slice(0, 5)).toEqual([0, 1, 2, 3, 4].map((position) => [...known.batchAt(position).indices]));
+  });
+
+  it('a damaged image is an error of its own batch', async () => {
+    const data = dataset(6, 1, 1, 1);
+    const stored = storedOf(data, (indices) => {
+      if (indices.includes(5)) throw new DatasetError('x.zip/5.png: is damaged');
+    });
+    const options = { batchSize: 1, key: key(2) };
+    const loader = createLoader({ dataset: stored, ...options });
+    const bad = Array.from(
+      { length: 6 },
+      (_, i) => createLoader({ dataset: data, ...options }).batchAt(i).indices[0],
+    ).indexOf(5);
+    for (let position = 0; position < 6; position++) {
+      const batch = loader.batchAt(position);
+      if (position === bad) await expect(batch).rejects.toThrow('x.zip/5.png: is damaged');
+      else expect((await batch).indices).toHaveLength(1);
+    }
+  });
+
+  it.each<[string, Partial<LoaderOptions>, string]>([
+    ['a rank beyond', { shard: { rank: 2, ranks: 2 } }, 'shard is 2 of 2, expected a rank from 0 to ranks - 1'],
+    ['no ranks', { shard: { rank: 0, ranks: 0 } }, 'shard is 0 of 0'],
+    [
+      'a batch that does not divide',
+      { shard: { rank: 0, ranks: 3 } },
+      'batchSize is 4, expected a multiple of 3 ranks',
+    ],
+  ])('refuses %s', (_, options, message) => {
+    expect(() => createLoader({ dataset: dataset(3, 1, 1, 1), batchSize: 4, key: key(0), ...options })).toThrow(
+      message,
+    );
   });
 
   it.each([0, 1.5, -1, Number.NaN])('refuses %s', (number) => {

@@ -6,6 +6,10 @@ onEveryBackend(() => {
     expect(await runReadmeExamples(new URL('../README.md', import.meta.url))).toEqual([
       [[10_000, 16, 16, 1], 7],
       [[64, 16, 16, 1], 64, 64],
+      [
+        [4, 16, 16, 1],
+        [2, 16, 16, 1],
+      ],
     ]);
   });
 });
