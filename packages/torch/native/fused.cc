@@ -212,14 +212,90 @@ KERNEL(PixelNormGrad) {
 }
 
 /** Outputs along the first axis, or along the last, when the weights are seen transposed. */
+/** add(row, sums) over all rows, sums being N numbers of each column: in parts, one a thread, whose sums are added in order. */
+template <int N, typename Add>
+std::vector<float> column_sums(int64_t rows, int64_t columns, Add add) {
+  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), rows * columns / GRAIN));
+  std::vector<float> sums(parts * N * columns, 0.0f);
+  at::parallel_for(0, parts, 1, [&](int64_t first, int64_t end) {
+    for (int64_t part = first; part < end; part++)
+      for (int64_t row = rows * part / parts; row < rows * (part + 1) / parts; row++) add(row, sums.data() + part * N * columns);
+  });
+  for (int64_t i = N * columns; i < static_cast<int64_t>(sums.size()); i++) sums[i % (N * columns)] += sums[i];
+  return sums;
+}
+
+/** `normalised` over the columns of w [n, columns]. */
+Tensor normalised_columns(const Tensor &w, float epsilon, float scale) {
+  const int64_t n = w.size(0), columns = w.size(1);
+  const float root = 1.0f / std::sqrt(static_cast<float>(n));
+  if (!w.is_cpu()) return w * (scale / (at::linalg_vector_norm(w, 2, 0, true) * root + epsilon));
+  const Tensor y = like(w);
+  const float *from = values<float>(w);
+  float *to = room<float>(y);
+  auto factors = column_sums<1>(n, columns, [=](int64_t row, float *squared) {
+    const float *a = from + row * columns;
+#pragma omp simd
+    for (int64_t c = 0; c < columns; c++) squared[c] += a[c] * a[c];
+  });
+  for (int64_t c = 0; c < columns; c++) factors[c] = scale / (epsilon + std::sqrt(factors[c]) * root);
+  const float *factor = factors.data();
+  over_rows(n, columns, [=](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; row++) {
+      const float *a = from + row * columns;
+      float *b = to + row * columns;
+#pragma omp simd
+      for (int64_t c = 0; c < columns; c++) b[c] = a[c] * factor[c];
+    }
+  });
+  return y;
+}
+
+/** `normalised_gradient` over the columns of w [n, columns]. */
+NormGradient normalised_columns_gradient(const Tensor &w, const Tensor &dy, float epsilon, float scale) {
+  same_shape(w, dy);
+  const int64_t n = w.size(0), columns = w.size(1);
+  const float root = 1.0f / std::sqrt(static_cast<float>(n));
+  if (!w.is_cpu()) {
+    const Tensor norm = at::linalg_vector_norm(w, 2, 0, true), m = norm * root + epsilon;
+    const Tensor inner = (w * dy).sum(0, true) / m;
+    return {scale * (dy - w * (inner * root / norm.clamp_min(1e-30))) / m, inner.sum()};
+  }
+  const Tensor dx = like(w);
+  const float *from = values<float>(w), *gradient = values<float>(dy);
+  float *to = room<float>(dx);
+  auto sums = column_sums<2>(n, columns, [=](int64_t row, float *squared) {
+    const float *a = from + row * columns, *d = gradient + row * columns;
+    float *dot = squared + columns;
+#pragma omp simd
+    for (int64_t c = 0; c < columns; c++) squared[c] += a[c] * a[c], dot[c] += a[c] * d[c];
+  });
+  float *straight = sums.data(), *along = straight + columns;
+  double dscale = 0;
+  for (int64_t c = 0; c < columns; c++) {
+    const float norm = std::sqrt(straight[c]), dot = along[c], m = epsilon + norm * root;
+    dscale += dot / m;
+    straight[c] = scale / m;
+    along[c] = norm > 0 ? scale * dot * root / (m * m * norm) : 0;
+  }
+  over_rows(n, columns, [=](int64_t first, int64_t end) {
+    for (int64_t row = first; row < end; row++) {
+      const float *a = from + row * columns, *d = gradient + row * columns;
+      float *b = to + row * columns;
+#pragma omp simd
+      for (int64_t c = 0; c < columns; c++) b[c] = d[c] * straight[c] - a[c] * along[c];
+    }
+  });
+  return {dx, at::full({}, dscale, at::dtype(at::kFloat))};
+}
+
 KERNEL(UnitMagnitude) {
   const Tensor w = dense(in.tensor());
   const bool last = in.flag();
   const auto epsilon = static_cast<float>(in.number()), scale = static_cast<float>(in.number());
-  if (!last) return out.tensor(normalised(w.reshape({w.size(0), -1}), epsilon, scale).view(w.sizes()));
-  const Tensor matrix = w.reshape({-1, w.size(-1)});
-  const double root = 1 / std::sqrt(static_cast<double>(matrix.size(0)));
-  out.tensor((matrix * (scale / (at::linalg_vector_norm(matrix, 2, 0, true) * root + epsilon))).view(w.sizes()));
+  const Tensor y = last ? normalised_columns(w.reshape({-1, w.size(-1)}), epsilon, scale)
+                        : normalised(w.reshape({w.size(0), -1}), epsilon, scale);
+  out.tensor(y.view(w.sizes()));
 }
 
 KERNEL(UnitMagnitudeGrad) {
@@ -227,18 +303,11 @@ KERNEL(UnitMagnitudeGrad) {
   same_shape(w, dy);
   const bool last = in.flag();
   const auto epsilon = static_cast<float>(in.number()), scale = static_cast<float>(in.number());
-  if (!last) {
-    const NormGradient g =
-        normalised_gradient(w.reshape({w.size(0), -1}), dy.reshape({w.size(0), -1}), epsilon, scale);
-    out.tensor(g.dx.view(w.sizes()));
-    return out.tensor(g.dscale);
-  }
-  const Tensor a = w.reshape({-1, w.size(-1)}), d = dy.reshape({-1, w.size(-1)});
-  const double root = 1 / std::sqrt(static_cast<double>(a.size(0)));
-  const Tensor norm = at::linalg_vector_norm(a, 2, 0, true), m = norm * root + epsilon;
-  const Tensor inner = (a * d).sum(0, true) / m;
-  out.tensor(at::addcmul(d * (scale / m), a, inner * (root * scale) / (norm.clamp_min(1e-30) * m), -1).view(w.sizes()));
-  out.tensor(inner.sum());
+  const std::vector<int64_t> shape = last ? std::vector<int64_t>{-1, w.size(-1)} : std::vector<int64_t>{w.size(0), -1};
+  const Tensor a = w.reshape(shape), d = dy.reshape(shape);
+  const NormGradient g = last ? normalised_columns_gradient(a, d, epsilon, scale) : normalised_gradient(a, d, epsilon, scale);
+  out.tensor(g.dx.view(w.sizes()));
+  out.tensor(g.dscale);
 }
 
 /** α·a + β·b, within [−clip, clip]. */

@@ -1,8 +1,8 @@
 #include "winograd.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/TensorIndexing.h>
 
+#include <array>
 #include <vector>
 
 #include "simd.h"
@@ -106,51 +106,73 @@ void transform_gradients(const E *dy, const Images &s, int64_t tile, Put put) {
   }
 }
 
-/** U = G·g·Gᵀ for every channel and output: [16, channels, outputs] of a filter [3, 3, channels, outputs]. */
-Tensor transform_filter(const Tensor &filter) {
-  const int64_t size = filter.size(2) * filter.size(3);
-  const Tensor u = at::empty({PLACES, filter.size(2), filter.size(3)}, filter.options());
+using Places = std::array<Lanes, PLACES>;
+
+/** U = G·g·Gᵀ of LANES filters, their nine values `step` apart. */
+Places transform_filter(const float *g, int64_t step) {
+  Lanes t[4][3];
+  for (int j = 0; j < 3; j++) {
+    const auto in = [&](int i) { return load(g + (3 * i + j) * step); };
+    const Lanes even = 0.5f * (in(0) + in(2)), odd = 0.5f * in(1);
+    t[0][j] = in(0), t[1][j] = even + odd, t[2][j] = even - odd, t[3][j] = in(2);
+  }
+  Places u;
+  for (int i = 0; i < 4; i++) {
+    const Lanes even = 0.5f * (t[i][0] + t[i][2]), odd = 0.5f * t[i][1];
+    u[4 * i] = t[i][0], u[4 * i + 1] = even + odd, u[4 * i + 2] = even - odd, u[4 * i + 3] = t[i][2];
+  }
+  return u;
+}
+
+/** U of a filter [3, 3, channels, outputs] for products of T, [16, channels, outputs]; of pairs along the channels half as many. */
+template <typename T>
+Tensor transformed(const Tensor &filter) {
+  constexpr int64_t width = std::is_same_v<T, float> ? 1 : 2;
+  const int64_t channels = filter.size(2), outputs = filter.size(3), depth = channels / width;
+  const Tensor u = at::empty({PLACES, depth, outputs}, filter.options());
   const float *g = filter.data_ptr<float>();
-  float *to = u.data_ptr<float>();
-  at::parallel_for(0, size / LANES, 256, [=](int64_t first, int64_t end) {
-    for (int64_t at = first * LANES; at < end * LANES; at += LANES) {
-      Lanes t[4][3];
-      for (int j = 0; j < 3; j++) {
-        const auto in = [&](int i) { return load(g + (3 * i + j) * size + at); };
-        const Lanes even = 0.5f * (in(0) + in(2)), odd = 0.5f * in(1);
-        t[0][j] = in(0), t[1][j] = even + odd, t[2][j] = even - odd, t[3][j] = in(2);
+  T *to = room<T>(u);
+  at::parallel_for(0, depth, 16, [=](int64_t first, int64_t end) {
+    for (int64_t d = first; d < end; d++)
+      for (int64_t o = 0; o < outputs; o += LANES) {
+        const Places even = transform_filter(g + d * width * outputs + o, channels * outputs);
+        T *at = to + d * outputs + o;
+        if constexpr (width == 1) {
+          for (int place = 0; place < PLACES; place++) store(at + place * depth * outputs, even[place]);
+        } else {
+          const Places odd = transform_filter(g + (d * width + 1) * outputs + o, channels * outputs);
+          for (int place = 0; place < PLACES; place++) store(at + place * depth * outputs, lower(even[place]) | upper(odd[place]));
+        }
       }
-      for (int i = 0; i < 4; i++) {
-        const auto put = [&](int j, Lanes x) { store(to + (4 * i + j) * size + at, x); };
-        const Lanes even = 0.5f * (t[i][0] + t[i][2]), odd = 0.5f * t[i][1];
-        put(0, t[i][0]), put(1, even + odd), put(2, even - odd), put(3, t[i][2]);
-      }
-    }
   });
   return u;
 }
 
-/** Gᵀ·dU·G: the filter's gradient from that of its transform. */
+/** Gᵀ·dU·G, the filter's gradient, from parts [parts, 16, channels, outputs] whose sum is that of its transform. */
 Tensor gradient_of_filter(const Tensor &du) {
-  const auto row = [](const Tensor &a, const Tensor &b, const Tensor &c, const Tensor &d) {
-    return std::array<Tensor, 3>{a + (b + c) * 0.5, (b - c) * 0.5, (b + c) * 0.5 + d};
+  const int64_t parts = du.size(0), size = du.size(2) * du.size(3);
+  const Tensor dg = at::empty({3, 3, du.size(2), du.size(3)}, du.options());
+  const float *from = du.data_ptr<float>();
+  float *to = dg.data_ptr<float>();
+  const auto row = [](Lanes a, Lanes b, Lanes c, Lanes d) {
+    return std::array<Lanes, 3>{a + 0.5f * (b + c), 0.5f * (b - c), 0.5f * (b + c) + d};
   };
-  const auto u = du.unbind(0);
-  std::array<std::array<Tensor, 3>, 4> t;
-  for (int i = 0; i < 4; i++) t[i] = row(u[4 * i], u[4 * i + 1], u[4 * i + 2], u[4 * i + 3]);
-  std::vector<Tensor> g(9);
-  for (int j = 0; j < 3; j++) {
-    const auto column = row(t[0][j], t[1][j], t[2][j], t[3][j]);
-    for (int i = 0; i < 3; i++) g[3 * i + j] = column[i];
-  }
-  return at::stack(g).view({3, 3, du.size(1), du.size(2)});
-}
-
-/** The pairs of a filter's transform [16, channels, outputs] along its channels: [16, channels / 2, outputs], two numbers in each. */
-Tensor paired_channels(const Tensor &u) {
-  const auto even = at::indexing::Slice(0, at::indexing::None, 2), odd = at::indexing::Slice(1, at::indexing::None, 2);
-  const auto all = at::indexing::Slice();
-  return at::stack({u.index({all, even}), u.index({all, odd})}, -1).to(at::kBFloat16);
+  at::parallel_for(0, size / LANES, 256, [=](int64_t first, int64_t end) {
+    for (int64_t at = first * LANES; at < end * LANES; at += LANES) {
+      const auto u = [&](int place) {
+        Lanes sum = load(from + place * size + at);
+        for (int64_t part = 1; part < parts; part++) sum += load(from + (part * PLACES + place) * size + at);
+        return sum;
+      };
+      std::array<std::array<Lanes, 3>, 4> t;
+      for (int i = 0; i < 4; i++) t[i] = row(u(4 * i), u(4 * i + 1), u(4 * i + 2), u(4 * i + 3));
+      for (int j = 0; j < 3; j++) {
+        const auto column = row(t[0][j], t[1][j], t[2][j], t[3][j]);
+        for (int i = 0; i < 3; i++) store(to + (3 * i + j) * size + at, column[i]);
+      }
+    }
+  });
+  return dg;
 }
 
 /** f(first tile, tiles, room for `bytes`) over blocks of tiles, on libtorch's threads. */
@@ -226,7 +248,7 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
       }
     }
   });
-  return gradient_of_filter(threads == 1 ? du.squeeze(0) : du.sum(0));
+  return gradient_of_filter(du);
 }
 
 }  // namespace
@@ -239,12 +261,12 @@ bool winograd_fits(const Tensor &x, int64_t outputs, int64_t least_tiles) {
 }
 
 Tensor winograd(const Tensor &x, const Tensor &filter) {
-  const Tensor u = transform_filter(filter.to(at::kFloat).contiguous());
+  const Tensor whole = filter.to(at::kFloat).contiguous();
   const Tensor y = at::empty({x.size(0), x.size(1), x.size(2), filter.size(3)}, x.options());
 #ifdef __AVX512BF16__
-  if (x.scalar_type() == at::kBFloat16) return forward<BFloat16>(x, paired_channels(u), y), y;
+  if (x.scalar_type() == at::kBFloat16) return forward<BFloat16>(x, transformed<Pair16>(whole), y), y;
 #endif
-  return forward<float>(x, u, y), y;
+  return forward<float>(x, transformed<float>(whole), y), y;
 }
 
 Tensor winograd_filter_gradient(const Tensor &x, const Tensor &dy) {
