@@ -1,7 +1,7 @@
 import '@cm/gradients';
-import { configureTorch, isInstalled } from '@cm/torch';
+import { configureTorch, isInstalled, type Precision } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 /** softmax(q·kᵀ/√d)·v of tfjs operations. */
 function composition(qkv: tf.Tensor3D, heads: number): tf.Tensor {
@@ -20,6 +20,9 @@ describe.skipIf(!isInstalled())('the attention kernel (left out where `cm-torch 
   beforeAll(async () => {
     await tf.setBackend('torch');
     configureTorch({ threads: 2 });
+  });
+  afterAll(() => {
+    configureTorch({});
   });
 
   it.each([
@@ -41,6 +44,32 @@ describe.skipIf(!isInstalled())('the attention kernel (left out where `cm-torch 
     const gradient = tf.grad((x) => composition(x as tf.Tensor3D, heads))(qkv, dy);
     expect(largest(tf.sub(dqkv, gradient))).toBeLessThan(2e-5);
   });
+
+  // qkv is bfloat16 when a convolution made it.
+  it.each([
+    [2, 256, 2, 64],
+    [1, 48, 1, 32],
+    [1, 50, 2, 24],
+  ])(
+    'in bfloat16 is as near as its rounding: %i images of %i pixels, %i heads of %i channels',
+    (batch, pixels, heads, size) => {
+      const x = tf.randomNormal([batch, pixels, 1, 32], 0, 1, 'float32', 1) as tf.Tensor4D;
+      const filter = tf.randomNormal([1, 1, 32, 3 * heads * size], 0, 0.2, 'float32', 2) as tf.Tensor4D;
+      const dy = tf.randomNormal([batch, pixels, heads * size], 0, 1, 'float32', 3);
+      const run = (precision: Precision) => {
+        configureTorch({ precision, threads: 2 });
+        const qkv = tf.reshape(tf.conv2d(x, filter, 1, 'same'), [batch, pixels, -1]);
+        const y = tf.engine().runKernel('Attention', { qkv }, { heads }) as tf.Tensor;
+        return [y, tf.engine().runKernel('AttentionGrad', { qkv, dy }, { heads }) as tf.Tensor];
+      };
+      const exact = run('float32');
+      run('bfloat16').forEach((rounded, i) => {
+        const error = tf.norm(tf.sub(rounded, exact[i]!)).dataSync()[0]! / tf.norm(exact[i]!).dataSync()[0]!;
+        expect(error).toBeGreaterThan(0);
+        expect(error).toBeLessThan(0.02);
+      });
+    },
+  );
 
   it('takes scores that would overflow', () => {
     const qkv = tf.mul(tf.randomNormal([1, 20, 24], 0, 1, 'float32', 3), 1e4);
