@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { type ConvertOptions, convertDataset, type WriteProgress } from '@cm/datasets/node';
+import type { ConvertOptions, WriteProgress } from '@cm/datasets/node';
 import { type Command, Option } from 'commander';
 import type { Output } from './command';
 
@@ -33,6 +33,8 @@ export function addDatasetCommand(program: Command, { out, err }: Output): void 
     .action(async (source: string, to: string, flags: Flags) => {
       if (extname(to) !== '.zip') throw new Error(`${to} ends with "${extname(to)}", expected .zip`);
       if (!flags.force && (await exists(to))) throw new Error(`${to} is there already; --force replaces it`);
+      // Loaded when needed: other commands start at once.
+      const { convertDataset } = await import('@cm/datasets/node');
       const made = await convertDataset(source, to, { ...optionsOf(flags), onProgress: reporter(err) });
       for (const reason of made.damaged) err(`cm: left out ${reason}\n`);
       const { images, classes, resolution, damaged } = made;

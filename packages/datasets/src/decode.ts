@@ -93,7 +93,7 @@ async function fromNpy(bytes: Uint8Array): Promise<Picture> {
   if (dtype !== 'U8' || extents.length !== 3 || !(planar || third === 1 || third === 3) || data.length === 0) {
     throw new DatasetError(`is an array ${dtype} [${shape}], expected bytes U8 [1 or 3 channels, height, width]`);
   }
-  if (!planar) return { height: first, width: second, channels: third, pixels: data.slice() };
+  if (!planar) return { height: first, width: second, channels: third, pixels: Uint8Array.from(data) };
   const pixels = new Uint8Array(data.length);
   const plane = second * third;
   for (let channel = 0; channel < first; channel++) {
@@ -136,7 +136,7 @@ async function fromJpegAlone(bytes: Uint8Array): Promise<Picture> {
   ready ??= prepare();
   await ready;
   complaints = [];
-  const { height, width, data } = await jpeg(bytes.slice().buffer as ArrayBuffer);
+  const { height, width, data } = await jpeg(Uint8Array.from(bytes).buffer);
   const [complaint] = complaints;
   if (complaint) throw new DatasetError(complaint);
   return withoutAlpha(data, height, width);

@@ -3,7 +3,7 @@ import { extname, join, sep } from 'node:path';
 import { DatasetError } from './error';
 import { readExactly } from './read';
 import { readTar } from './tar';
-import { maxEntryBytes, openZip, readEntry, type ZipEntry } from './zip';
+import { defaultMaxEntryBytes, openZip, readEntry, type ZipEntry } from './zip';
 
 /** A file that can be read from any thread of the process: on disk, or within an open archive. */
 export interface StoredFile {
@@ -34,11 +34,13 @@ export interface ImageFiles {
  */
 export function readStored({ shown, place }: StoredFile): Uint8Array {
   if (place.kind === 'zip') return readEntry(shown, place.fd, place.entry);
-  if (place.kind === 'range') return readExactly(shown, place.fd, place.offset, place.size);
+  if (place.kind === 'range') return new Uint8Array(readExactly(shown, place.fd, place.offset, place.size).buffer);
   try {
     const { size } = statSync(place.path);
-    if (size > maxEntryBytes) throw new DatasetError(`${shown}: has ${size} bytes, expected at most ${maxEntryBytes}`);
-    return readFileSync(place.path);
+    if (size > defaultMaxEntryBytes)
+      throw new DatasetError(`${shown}: has ${size} bytes, expected at most ${defaultMaxEntryBytes}`);
+    const bytes = readFileSync(place.path);
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
   } catch (error) {
     if (error instanceof DatasetError) throw error;
     throw new DatasetError(`${shown}: cannot be read (${(error as NodeJS.ErrnoException).code})`, { cause: error });

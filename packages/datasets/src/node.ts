@@ -11,4 +11,4 @@ export {
 } from './edm-write';
 export { type ImageFiles, openImageFiles, readStored, type StoredFile } from './image-files';
 export { loadMnist } from './mnist';
-export { openZip, type ZipArchive, type ZipEntry } from './zip';
+export { openZip, type ZipArchive, type ZipEntry, type ZipOptions } from './zip';

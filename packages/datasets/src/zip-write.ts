@@ -1,6 +1,6 @@
 import { fstatSync } from 'node:fs';
 import { readExactly } from './read';
-import { crc32, maxEntryBytes } from './zip';
+import { crc32, defaultMaxEntryBytes } from './zip';
 
 /** A stored file of an archive that is being written. */
 export interface StoredEntry {
@@ -90,7 +90,7 @@ export function* wholeEntries(path: string, fd: number, nameOf: (index: number) 
     if (start > fileSize) return;
     const header = readExactly(path, fd, at, 30 + name.length);
     const [crc, size] = [header.readUInt32LE(14), header.readUInt32LE(18)];
-    if (size > maxEntryBytes || start + size > fileSize || !header.equals(localHeader(name, size, crc))) return;
+    if (size > defaultMaxEntryBytes || start + size > fileSize || !header.equals(localHeader(name, size, crc))) return;
     if (crc32(readExactly(path, fd, start, size)) !== crc) return;
     yield { size, crc, offset: at };
     at = start + size;

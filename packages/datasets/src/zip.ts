@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { inflateRawSync, crc32 as zlibCrc32 } from 'node:zlib';
+import { pipeline, Readable } from 'node:stream';
+import { createInflateRaw, inflateRawSync, crc32 as zlibCrc32 } from 'node:zlib';
 import { DatasetError } from './error';
 import { readExactly } from './read';
 
@@ -31,11 +32,19 @@ export interface ZipArchive {
    * @throws DatasetError naming archive and file when there is none of that name, or it is damaged.
    */
   read(name: string): Uint8Array;
+  /** The same piece by piece, for files that memory should not hold; damage may show only at the end. */
+  pieces(name: string): AsyncGenerator<Uint8Array>;
   close(): void;
 }
 
+/** How {@link openZip} opens. */
+export interface ZipOptions {
+  /** Archives with larger files are refused. Default 2^28, a quarter of a GiB. */
+  readonly maxEntryBytes?: number;
+}
+
 /** Files larger than that are none of a data set: a quarter of a GiB. */
-export const maxEntryBytes = 2 ** 28;
+export const defaultMaxEntryBytes = 2 ** 28;
 
 /** The label file of ImageNet has 45 MB, and its directory 100 MB. */
 const maxDirectoryBytes = 2 ** 31 - 1;
@@ -48,12 +57,12 @@ const signatures = { local: 0x04034b50, central: 0x02014b50, end: 0x06054b50, en
 /**
  * Opens an archive: its directory is read, files are read one by one from disk when asked for. Stored and deflated entries; Zip64.
  *
- * What the archive says is data: names with `..`, `\`, a root or a drive, names that come twice, entries that overlap, are encrypted, are larger
- * than a quarter of a GiB or claim to unpack to more than deflate can are refused at once, and sizes and checksums are checked when a file is read.
+ * What the archive says is data: names with `..`, `\`, a root or a drive, names that come twice, entries that overlap, are encrypted, are too
+ * large or claim to unpack to more than deflate can are refused at once, and sizes and checksums are checked when a file is read.
  *
  * @throws DatasetError naming archive and entry.
  */
-export function openZip(path: string): ZipArchive {
+export function openZip(path: string, { maxEntryBytes = defaultMaxEntryBytes }: ZipOptions = {}): ZipArchive {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -61,16 +70,18 @@ export function openZip(path: string): ZipArchive {
     throw new DatasetError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`, { cause: error });
   }
   try {
-    const entries = readDirectory(path, fd);
+    const entries = readDirectory(path, fd, maxEntryBytes);
+    const find = (name: string): ZipEntry => {
+      const entry = entries.get(name);
+      if (!entry) throw new DatasetError(`${path}/${name}: is not in the archive`);
+      return entry;
+    };
     return {
       path,
       fd,
       entries,
-      read: (name) => {
-        const entry = entries.get(name);
-        if (!entry) throw new DatasetError(`${path}/${name}: is not in the archive`);
-        return readEntry(`${path}/${name}`, fd, entry);
-      },
+      read: (name) => readEntry(`${path}/${name}`, fd, find(name)),
+      pieces: (name) => entryPieces(`${path}/${name}`, fd, find(name)),
       close: () => closeSync(fd),
     };
   } catch (error) {
@@ -81,34 +92,67 @@ export function openZip(path: string): ZipArchive {
 
 /** The bytes of an entry, checked against its size and checksum. `shown` is what messages call it. */
 export function readEntry(shown: string, fd: number, entry: ZipEntry): Uint8Array {
-  const fail = (reason: string, cause?: unknown): never => {
-    throw new DatasetError(`${shown}: ${reason}`, { cause });
-  };
-  const header = readExactly(shown, fd, entry.offset, 30);
-  const method = header.readUInt16LE(8);
-  if (header.readUInt32LE(0) !== signatures.local || method !== (entry.deflated ? 8 : 0)) {
-    fail(`has no header at byte ${entry.offset} that agrees with the archive's directory`);
-  }
-  const start = entry.offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
-  const stored = readExactly(shown, fd, start, entry.compressedSize);
+  const stored = readExactly(shown, fd, dataBegin(shown, fd, entry), entry.compressedSize);
   let bytes: Uint8Array = stored;
   if (entry.deflated) {
     try {
       // One byte more than it should have is seen, and nothing beyond is unpacked.
       bytes = inflateRawSync(stored, { maxOutputLength: entry.size + 1 });
     } catch (error) {
-      fail(`does not unpack to its ${entry.size} bytes (${(error as Error).message})`, error);
+      throw new DatasetError(`${shown}: does not unpack to its ${entry.size} bytes (${(error as Error).message})`, {
+        cause: error,
+      });
     }
   }
-  if (bytes.length !== entry.size) fail(`unpacks to ${bytes.length} bytes, expected ${entry.size}`);
-  if (crc32(bytes) !== entry.crc) fail('is damaged: its checksum is another');
-  return bytes;
+  requireWhole(shown, entry, bytes.length, crc32(bytes));
+  // No Buffer, whose slice() is a view where others' is a copy.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+async function* entryPieces(shown: string, fd: number, entry: ZipEntry): AsyncGenerator<Uint8Array> {
+  const source = storedPieces(shown, fd, dataBegin(shown, fd, entry), entry.compressedSize);
+  // An error of the source comes out of the end of the pipe.
+  const unpacked = entry.deflated ? pipeline(Readable.from(source), createInflateRaw(), () => {}) : source;
+  let [size, crc] = [0, 0];
+  try {
+    for await (const piece of unpacked as Iterable<Buffer> | AsyncIterable<Buffer>) {
+      size += piece.length;
+      crc = zlibCrc32(piece, crc);
+      if (size > entry.size) break;
+      yield piece;
+    }
+  } catch (error) {
+    if (error instanceof DatasetError) throw error;
+    throw new DatasetError(`${shown}: does not unpack (${(error as Error).message})`, { cause: error });
+  }
+  requireWhole(shown, entry, size, crc);
+}
+
+/** Bytes that are read at once. */
+const PIECE = 2 ** 18;
+
+function* storedPieces(shown: string, fd: number, begin: number, size: number): Generator<Buffer> {
+  for (let at = 0; at < size; at += PIECE) yield readExactly(shown, fd, begin + at, Math.min(PIECE, size - at));
+}
+
+/** Byte of the archive at which an entry's data begin. */
+function dataBegin(shown: string, fd: number, { offset, deflated }: ZipEntry): number {
+  const header = readExactly(shown, fd, offset, 30);
+  if (header.readUInt32LE(0) !== signatures.local || header.readUInt16LE(8) !== (deflated ? 8 : 0)) {
+    throw new DatasetError(`${shown}: has no header at byte ${offset} that agrees with the archive's directory`);
+  }
+  return offset + 30 + header.readUInt16LE(26) + header.readUInt16LE(28);
+}
+
+function requireWhole(shown: string, { size, crc }: ZipEntry, actual: number, sum: number): void {
+  if (actual !== size) throw new DatasetError(`${shown}: unpacks to ${actual} bytes, expected ${size}`);
+  if (sum !== crc) throw new DatasetError(`${shown}: is damaged: its checksum is another`);
 }
 
 /** The checksum of archives, CRC-32. */
 export const crc32 = (bytes: Uint8Array): number => zlibCrc32(bytes);
 
-function readDirectory(path: string, fd: number): Map<string, ZipEntry> {
+function readDirectory(path: string, fd: number, maxEntryBytes: number): Map<string, ZipEntry> {
   const fail = (reason: string): never => {
     throw new DatasetError(`${path}: ${reason}`);
   };
@@ -129,6 +173,9 @@ function readDirectory(path: string, fd: number): Map<string, ZipEntry> {
     const entry = centralEntry(directory, at, nameLength, extraLength, (name, reason) =>
       fail(`entry "${name}" ${reason}`),
     );
+    if (entry.size > maxEntryBytes) {
+      fail(`entry "${entry.name}" says to have ${entry.size} bytes, expected at most ${maxEntryBytes}`);
+    }
     if (entry.offset + 30 + nameLength + entry.compressedSize > begin)
       fail(`entry "${entry.name}" lies outside the file`);
     all.push(entry);
@@ -181,7 +228,6 @@ function centralEntry(
     offset = wide(offset);
   }
   const deflated = method === 8;
-  if (size > maxEntryBytes) fail(`says to have ${size} bytes, expected at most ${maxEntryBytes}`);
   if (deflated ? size > maxRatio * compressedSize : size !== compressedSize) {
     fail(`says to have ${size} bytes made from ${compressedSize}, which cannot be`);
   }

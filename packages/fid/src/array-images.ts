@@ -1,4 +1,4 @@
-import { type Archive, type ArchiveEntry, entryPieces, openArchive, withArchive } from './archive';
+import { openZip, type ZipArchive, type ZipEntry } from '@cm/datasets/node';
 import type { ImageSource } from './image-source';
 
 /** What the beginning of a `.npy` file says. */
@@ -18,9 +18,32 @@ interface NpyHeader {
  * @throws Error when it has none, naming what it has.
  */
 export async function openArrayImages(path: string): Promise<ImageSource> {
-  const { name, header } = await withArchive(path, async (archive) => {
+  const { name, header } = await findImages(path);
+  const [count, height, width] = header.shape as [number, number, number];
+  return {
+    count,
+    async *entries() {
+      const archive = openZip(path, anySize);
+      try {
+        let i = 0;
+        for await (const rgb of sections(archive.pieces(`${name}.npy`), header.length, height * width * 3)) {
+          yield { name: `${path}/${name}[${i++}]`, bytes: rgb, decode: async () => ({ height, width, rgb }) };
+        }
+      } finally {
+        archive.close();
+      }
+    },
+  };
+}
+
+/** Arrays are read in pieces: they may have any size. */
+const anySize = { maxEntryBytes: Number.POSITIVE_INFINITY };
+
+async function findImages(path: string): Promise<{ name: string; header: NpyHeader }> {
+  const archive = openZip(path, anySize);
+  try {
     const found: string[] = [];
-    for (const entry of archive.entries.filter((entry) => entry.name.endsWith('.npy'))) {
+    for (const entry of [...archive.entries.values()].filter((entry) => entry.name.endsWith('.npy'))) {
       const header = await readHeader(archive, entry);
       const name = entry.name.slice(0, -4);
       if (isImages(header)) {
@@ -34,31 +57,17 @@ export async function openArrayImages(path: string): Promise<ImageSource> {
     }
     const list = found.join(', ') || 'no arrays';
     throw new Error(`${path} has ${list}, expected one of bytes (|u1), [images, height, width, 3]`);
-  });
-  const [count, height, width] = header.shape as [number, number, number];
-  return {
-    count,
-    async *entries() {
-      const archive = await openArchive(path);
-      try {
-        const entry = archive.entries.find((entry) => entry.name === `${name}.npy`)!;
-        let i = 0;
-        for await (const rgb of sections(entryPieces(archive, entry), header.length, height * width * 3)) {
-          yield { name: `${path}/${name}[${i++}]`, bytes: rgb, decode: async () => ({ height, width, rgb }) };
-        }
-      } finally {
-        await archive.file.close();
-      }
-    },
-  };
+  } finally {
+    archive.close();
+  }
 }
 
 const isImages = ({ type, shape, isRowMajor }: NpyHeader) =>
   type === '|u1' && isRowMajor && shape.length === 4 && shape[3] === 3;
 
-async function readHeader(archive: Archive, entry: ArchiveEntry): Promise<NpyHeader> {
+async function readHeader(archive: ZipArchive, entry: ZipEntry): Promise<NpyHeader> {
   let begin = Buffer.alloc(0);
-  for await (const piece of entryPieces(archive, entry)) {
+  for await (const piece of archive.pieces(entry.name)) {
     begin = Buffer.concat([begin, piece]);
     if (begin.length < 12) continue;
     // Version 1 has 16 bits for the header's length, later ones 32.

@@ -1,9 +1,8 @@
 import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { type DecodedImage, decodeImage, openZip } from '@cm/datasets/node';
 import * as tf from '@tensorflow/tfjs-core';
-import { openArchive, readEntry, withArchive } from './archive';
 import { openArrayImages } from './array-images';
-import { type DecodedImage, decodeImage } from './decode';
 
 /** An image of a source, not decoded yet. */
 export interface ImageEntry {
@@ -72,18 +71,19 @@ async function fromFolder(path: string): Promise<ImageSource> {
   };
 }
 
-async function fromZip(path: string): Promise<ImageSource> {
-  const listed = await withArchive(path, async ({ entries }) => entries.filter(({ name }) => isImage(name)));
-  const files = listed.sort((a, b) => byPath(a.name, b.name));
+function fromZip(path: string): ImageSource {
+  const listed = openZip(path);
+  listed.close();
+  const files = [...listed.entries.keys()].filter(isImage).sort(byPath);
   requireSome(path, files.length);
   return {
     count: files.length,
     async *entries() {
-      const archive = await openArchive(path);
+      const archive = openZip(path);
       try {
-        for (const file of files) yield entryOf(`${path}/${file.name}`, await readEntry(archive, file));
+        for (const file of files) yield entryOf(`${path}/${file}`, archive.read(file));
       } finally {
-        await archive.file.close();
+        archive.close();
       }
     },
   };

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { readNpy } from '@cm/checkpoints';
-import { readEntry, withArchive } from './archive';
+import { openZip } from '@cm/datasets/node';
 import { readStatistics, type StatisticsKind, type StoredStatistics, statisticsOf } from './statistics-file';
 
 /** Arrays of a `.npz` that {@link readStatisticsFile} reads; ADM's reference batches have 50,000 images beside them. */
@@ -21,14 +21,20 @@ export async function readStatisticsFile(
   if (!['.npz', '.pkl', '.pt'].includes(extension) || !(await stat(path)).isFile()) return undefined;
   try {
     if (extension !== '.npz') return readStatistics(new Uint8Array(await readFile(path)), kind);
-    const arrays = await withArchive(path, async (archive) => {
-      const wanted = archive.entries.filter(({ name }) => names.includes(name.replace(/\.npy$/, '')));
-      const read = wanted.map(async (entry) => [entry.name.slice(0, -4), readNpy(await readEntry(archive, entry))]);
-      return Object.fromEntries(await Promise.all(read));
-    });
+    const arrays = readArrays(path);
     return arrays.mu ? statisticsOf(arrays, kind) : undefined;
   } catch (error) {
     const reason = (error as Error).message;
     throw new Error(reason.startsWith(path) ? reason : `${path}: ${reason}`, { cause: error });
+  }
+}
+
+function readArrays(path: string) {
+  const archive = openZip(path, { maxEntryBytes: Number.POSITIVE_INFINITY });
+  try {
+    const wanted = [...archive.entries.keys()].filter((name) => names.includes(name.replace(/\.npy$/, '')));
+    return Object.fromEntries(wanted.map((name) => [name.slice(0, -4), readNpy(archive.read(name))]));
+  } finally {
+    archive.close();
   }
 }

@@ -108,15 +108,15 @@ describe('sources', () => {
       path,
       array.map((byte, i) => (i === 3000 ? byte ^ 1 : byte)),
     );
-    await expect(read(path)).rejects.toThrow('x.npz/arr_0.npy is damaged: its checksum is another');
+    await expect(read(path)).rejects.toThrow('x.npz/arr_0.npy: is damaged: its checksum is another');
     writeFileSync(path, array.subarray(0, 4000));
-    await expect(read(path)).rejects.toThrow('x.npz is no zip archive, or is cut short: it has no directory');
+    await expect(read(path)).rejects.toThrow('x.npz: is no zip archive, or is cut short');
     const zipped = zipSync({ 'a.png': fileOf('rgb.png') }, { level: 0 });
     writeFileSync(
       join(folder, 'x.zip'),
       zipped.map((byte, i) => (i === 200 ? byte ^ 1 : byte)),
     );
-    await expect(read(join(folder, 'x.zip'))).rejects.toThrow('x.zip/a.png is damaged: its checksum is another');
+    await expect(read(join(folder, 'x.zip'))).rejects.toThrow('x.zip/a.png: is damaged: its checksum is another');
   });
 
   it('without images are refused', async () => {
