@@ -3,6 +3,7 @@ import { extname } from 'node:path';
 import type { ConvertOptions, WriteProgress } from '@cm/datasets/node';
 import { type Command, Option } from 'commander';
 import type { Output } from './command';
+import { printable } from './table';
 
 interface Flags {
   readonly resolution?: string;
@@ -36,7 +37,7 @@ export function addDatasetCommand(program: Command, { out, err }: Output): void 
       // Loaded when needed: other commands start at once.
       const { convertDataset } = await import('@cm/datasets/node');
       const made = await convertDataset(source, to, { ...optionsOf(flags), onProgress: reporter(err) });
-      for (const reason of made.damaged) err(`cm: left out ${reason}\n`);
+      for (const reason of made.damaged) err(`cm: left out ${printable(reason)}\n`);
       const { images, classes, resolution, damaged } = made;
       if (flags.json) out(`${JSON.stringify({ to, ...made }, null, 2)}\n`);
       else {

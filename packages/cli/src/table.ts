@@ -47,4 +47,4 @@ export function sizeOf(bytes: number): string {
 }
 
 /** A name of a file without what a terminal would obey. */
-const printable = (text: string) => text.replace(/[\p{Cc}\p{Cf}]/gu, '\uFFFD');
+export const printable = (text: string) => text.replace(/[\p{Cc}\p{Cf}]/gu, '\uFFFD');

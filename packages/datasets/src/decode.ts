@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import jpeg, { init } from '@jsquash/jpeg/decode.js';
 import { convertIndexedToRgb, decode as decodePng } from 'fast-png';
-import { componentsOf, decodeCmykJpeg } from './cmyk-jpeg';
+import { decodeCmykJpeg } from './cmyk-jpeg';
 import { DatasetError } from './error';
+import { jpegFrame } from './jpeg-frame';
 import type { Picture } from './picture';
 
 /** An image in colour. */
@@ -104,10 +105,13 @@ async function fromNpy(bytes: Uint8Array): Promise<Picture> {
 
 /** What the library complains of while it decodes on: the image would be partly grey. */
 let complaints: string[] = [];
+let code: Promise<WebAssembly.Module> | undefined;
 let ready: Promise<void> | undefined;
 
 async function prepare(): Promise<void> {
-  const file = createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm');
+  code ??= readFile(createRequire(import.meta.url).resolve('@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm')).then((bytes) =>
+    WebAssembly.compile(bytes),
+  );
   // The library makes the browser's class, which Node lacks.
   globalThis.ImageData ??= class {
     constructor(
@@ -119,14 +123,16 @@ async function prepare(): Promise<void> {
   const complain = (text: string) => complaints.push(text);
   // It takes both arguments; its types tell of one.
   const start = init as unknown as (module: WebAssembly.Module, options: object) => Promise<void>;
-  await start(await WebAssembly.compile(await readFile(file)), { printErr: complain, print: complain });
+  await start(await code, { printErr: complain, print: complain });
 }
 
 /** One file at a time, so that each is told its own complaints. */
 let turn: Promise<unknown> = Promise.resolve();
 
 async function fromJpeg(bytes: Uint8Array): Promise<Picture> {
-  if (componentsOf(bytes) === 4) return decodeCmykJpeg(bytes);
+  const { height, width, components } = jpegFrame(bytes);
+  requireSize(height, width);
+  if (components === 4) return decodeCmykJpeg(bytes);
   const decoded = turn.then(() => fromJpegAlone(bytes));
   turn = decoded.catch(() => {});
   return decoded;
@@ -136,8 +142,12 @@ async function fromJpegAlone(bytes: Uint8Array): Promise<Picture> {
   ready ??= prepare();
   await ready;
   complaints = [];
-  const { height, width, data } = await jpeg(Uint8Array.from(bytes).buffer);
+  const decoded = await jpeg(Uint8Array.from(bytes).buffer).catch(() => {
+    // The library has left its state as it was; the next file gets a new one.
+    ready = undefined;
+    throw new DatasetError(complaints[0] ?? 'cannot be decoded');
+  });
   const [complaint] = complaints;
   if (complaint) throw new DatasetError(complaint);
-  return withoutAlpha(data, height, width);
+  return withoutAlpha(decoded.data, decoded.height, decoded.width);
 }

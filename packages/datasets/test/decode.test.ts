@@ -1,4 +1,5 @@
 import { readJsonFixture } from '@cm/testing';
+import fc from 'fast-check';
 import { encode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 import { DatasetError } from '../src/index';
@@ -42,8 +43,28 @@ describe('an image', () => {
     await expect(decodeImage('x', file)).rejects.toThrow(message);
   });
 
+  const full = bytes(files['full.jpg']!.file);
+  it('that is damaged in any way changes nothing for those that come after', async () => {
+    const vastJpeg = Uint8Array.from(full);
+    const frame = Buffer.from(full).indexOf(Buffer.of(0xff, 0xc0));
+    vastJpeg.fill(0xff, frame + 5, frame + 9);
+    await expect(decodeImage('x', vastJpeg)).rejects.toThrow('x: says to be 65535 × 65535, expected at most');
+    const edits = fc.array(fc.tuple(fc.nat(full.length - 1), fc.nat(255)), { minLength: 1, maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(edits, fc.option(fc.nat(full.length)), async (changes, cut) => {
+        const file = full.slice();
+        for (const [at, value] of changes) file[at] = value;
+        await decodeImage('x', file.subarray(0, cut ?? file.length)).catch((error) => {
+          if (!(error instanceof DatasetError)) throw error;
+        });
+        expect((await decodeImage('x', full)).rgb).toEqual(bytes(files['full.jpg']!.rgb));
+      }),
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 200) },
+    );
+  });
+
   it('one after another, each is told its own damage', async () => {
-    const good = bytes(files['full.jpg']!.file);
+    const good = full;
     const results = await Promise.allSettled([
       decodeImage('a', good),
       decodeImage('b', good.subarray(0, 500)),
