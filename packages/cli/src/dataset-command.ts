@@ -72,12 +72,12 @@ function optionsOf({ resolution, crop, part, threads }: Flags): ConvertOptions {
 const INTERVAL = 10;
 
 function reporter(err: Output['err']): (progress: WriteProgress) => void {
-  const start = performance.now();
+  // The first image comes when the source has been read.
+  let start: number | undefined;
   let next = INTERVAL;
-  let told = false;
   return ({ done, total, resumed }) => {
-    if (!told && resumed > 0) err(`cm: goes on after ${resumed.toLocaleString('en')} images\n`);
-    told = true;
+    if (start === undefined && resumed > 0) err(`cm: goes on after ${resumed.toLocaleString('en')} images\n`);
+    start ??= performance.now();
     const seconds = (performance.now() - start) / 1000;
     if (seconds < next) return;
     next = seconds + INTERVAL;
