@@ -4,6 +4,7 @@ import { addDatasetCommand } from './dataset-command';
 import { addFidCommands } from './fid-command';
 import { inspect } from './inspect';
 import { sizeOf, tableOf } from './table';
+import { addTrainCommand } from './train-command';
 
 /** Where a command writes. */
 export interface Output {
@@ -59,6 +60,7 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
 
   addFidCommands(program, { out, err });
   addDatasetCommand(program, { out, err });
+  addTrainCommand(program, { out, err });
 
   try {
     await program.parseAsync(argv, { from: 'user' });

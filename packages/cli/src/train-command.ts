@@ -1,0 +1,134 @@
+import type { Precision } from '@cm/torch';
+import { type Command, CommanderError, Option } from 'commander';
+import type { Output } from './command';
+import type { RunFlags } from './train-recipe';
+
+interface Flags {
+  readonly data?: string;
+  readonly transfer?: string;
+  readonly init?: 'random';
+  readonly out?: string;
+  readonly config?: string;
+  readonly reference?: string;
+  readonly backend: 'auto' | 'wasm' | 'torch';
+  readonly precision: Precision;
+  readonly threads?: number;
+  readonly batch?: number;
+  readonly microBatch?: number;
+  readonly images?: number;
+  readonly seed?: number;
+  readonly dryRun: boolean;
+}
+
+/** Adds `cm train`. */
+export function addTrainCommand(program: Command, { out, err }: Output): void {
+  program
+    .command('train')
+    .description('trains by a recipe into a folder; the same command goes on where it was stopped')
+    .argument('<recipe>', 'sct-cifar10, ect-imagenet64-s, …: a wrong name lists them')
+    .option('--data <dataset>', 'zip or folder of EDM or EDM2 (cm dataset makes them), or CIFAR-10 as it is published')
+    .option('--transfer <checkpoint>', 'diffusion model to start from: EDM’s or EDM2’s pickle, or a safetensors file')
+    .addOption(new Option('--init <how>', 'start from random parameters').choices(['random']))
+    .option('--out <folder>', 'run folder')
+    .option('--config <file>', 'JSON or YAML: changes numbers of the recipe and of the run')
+    .option('--batch <images>', 'images of a step', whole('batch', 1))
+    .option(
+      '--micro-batch <images>',
+      'images of one pass: the memory of these, the gradient of all',
+      whole('micro-batch', 1),
+    )
+    .option('--images <count>', 'images to train on in all', whole('images', 1))
+    .option('--seed <number>', 'of everything random', whole('seed', 0))
+    .option('--reference <file>', 'statistics for distances in training; default: made of the training images')
+    .addOption(new Option('--backend <name>').choices(['auto', 'wasm', 'torch']).default('auto'))
+    .addOption(new Option('--precision <type>', 'torch').choices(['float32', 'tf32', 'bfloat16']).default('float32'))
+    .option('--threads <count>', 'threads of the backend', whole('threads', 1))
+    .option('--dry-run', 'prints the resolved recipe and what it costs, and starts nothing', false)
+    .action(async (recipe: string, flags: Flags) => {
+      if (await runTraining(recipe, flags, { out, err })) return;
+      // As a shell reports a command that Ctrl-C ended.
+      throw new CommanderError(130, 'cm.stopped', 'stopped');
+    });
+}
+
+function whole(name: string, least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !(Number.isSafeInteger(value) && value >= least)) {
+      throw new Error(`--${name} is ${text}, expected a whole number from ${least}`);
+    }
+    return value;
+  };
+}
+
+/** @returns whether training came to its end */
+async function runTraining(name: string, flags: Flags, { out, err }: Output): Promise<boolean> {
+  // Loaded when needed: other commands start at once.
+  const { readConfig } = await import('./train-config');
+  const { resolveRun } = await import('./train-recipe');
+  const file = flags.config === undefined ? { recipe: {}, run: {} } : await readConfig(flags.config);
+  const resolved = resolveRun(name, file, flags satisfies RunFlags);
+  const source = {
+    random: flags.init === 'random',
+    ...(flags.transfer !== undefined && { transfer: flags.transfer }),
+    ...(file.network && { network: file.network }),
+  };
+  const { publishedNetwork, startOf } = await import('./train-network');
+  if (flags.dryRun) {
+    const { planText } = await import('./train-plan');
+    const isKnown = source.transfer !== undefined || source.random || source.network !== undefined;
+    const config = isKnown
+      ? (await startOf(resolved.recipe, { ...source, random: source.random || source.transfer === undefined })).config
+      : publishedNetwork(resolved.recipe);
+    out(`${planText(resolved, config)}\n`);
+    return true;
+  }
+  const needed = (option: 'data' | 'out') => {
+    const value = flags[option];
+    if (value === undefined) throw new Error(`--${option} is missing`);
+    return value;
+  };
+  const [data, folder] = [needed('data'), needed('out')];
+  const start = await startOf(resolved.recipe, source);
+
+  const { useBackend } = await import('./backend');
+  const backend = await useBackend(flags.backend === 'auto' ? undefined : flags.backend, flags.threads);
+  if (backend === 'torch') {
+    const { configureTorch } = await import('@cm/torch');
+    const { precision, threads } = flags;
+    configureTorch({ precision, deterministic: true, ...(threads !== undefined && { threads }) });
+  } else if (flags.precision !== 'float32') {
+    throw new Error(`--precision is ${flags.precision}, expected float32 on ${backend}`);
+  }
+  const { inception } = await import('./train-evaluation');
+  const extractor = await inception().catch((error: Error) => {
+    err(`cm: Fréchet distances are not measured in training: ${error.message}\n`);
+    return undefined;
+  });
+
+  const { train } = await import('./train');
+  const { stopOnSignals } = await import('@cm/trainer/node');
+  const { progressReporter } = await import('./train-progress');
+  const report = progressReporter({ out, err });
+  const events = train({
+    ...resolved,
+    start,
+    data,
+    out: folder,
+    backend: { name: backend, precision: flags.precision },
+    ...(extractor && { extractor }),
+    ...(flags.reference !== undefined && { reference: flags.reference }),
+    signal: stopOnSignals(),
+    onMessage: (message) => err(`cm: ${message}\n`),
+  });
+  let finished = false;
+  try {
+    for await (const event of events) {
+      report(event);
+      finished = event.type === 'stopped' && event.reason === 'finished';
+    }
+  } finally {
+    extractor?.dispose();
+  }
+  return finished;
+}

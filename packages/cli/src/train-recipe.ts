@@ -1,0 +1,98 @@
+import type { Recipe } from '@cm/ect';
+import { recipes, type SctRecipe } from '@cm/sct';
+import { differences } from './differences';
+import { nearest } from './nearest';
+import type { FileConfig, RunSettings } from './train-config';
+
+/** A recipe of any method, as training uses it. */
+export type TrainRecipe = Recipe & Partial<Pick<SctRecipe, 'guidance' | 'guidedFid' | 'eta'>>;
+
+/** What the command line says of a run's numbers. */
+export interface RunFlags {
+  readonly batch?: number;
+  readonly microBatch?: number;
+  /** Training images: becomes steps of whole batches. */
+  readonly images?: number;
+  readonly seed?: number;
+}
+
+/** Every number of a run. */
+export interface ResolvedRun {
+  readonly recipe: TrainRecipe;
+  readonly run: RunSettings;
+  /** How the recipe differs from the published one, as text: `batchSize: 128, here 64`. */
+  readonly changes: readonly string[];
+}
+
+/**
+ * A recipe by name, with what the configuration file and then the flags change.
+ *
+ * @throws Error when there is no such recipe, with the nearest one's name
+ */
+export function resolveRun(name: string, file: FileConfig, flags: RunFlags = {}): ResolvedRun {
+  if (!Object.hasOwn(recipes, name)) {
+    const names = Object.keys(recipes);
+    throw new Error(
+      `there is no recipe ${name}, did you mean ${nearest(name, names)}? There are ${names.sort().join(', ')}`,
+    );
+  }
+  const published: TrainRecipe = recipes[name as keyof typeof recipes];
+  const merged = merge(published, { ...file.recipe, ...(flags.batch !== undefined && { batchSize: flags.batch }) });
+  const recipe = flags.images === undefined ? merged : { ...merged, steps: Math.ceil(flags.images / merged.batchSize) };
+  const run: RunSettings = {
+    ...defaultsOf(recipe),
+    ...file.run,
+    ...(flags.microBatch !== undefined && { microBatch: flags.microBatch }),
+    ...(flags.seed !== undefined && { seed: flags.seed }),
+  };
+  const changes = differences(published, recipe).map(({ path, a, b }) => `${path}: ${a}, here ${b}`);
+  return { recipe, run, changes };
+}
+
+function defaultsOf({ batchSize, steps }: Recipe): RunSettings {
+  const part = (share: number) => batchSize * Math.max(1, Math.round(steps * share));
+  return {
+    seed: 0,
+    microBatch: batchSize,
+    flip: false,
+    recompute: false,
+    sigmaMax: 80,
+    saveEvery: part(1 / 100),
+    keepStates: 3,
+    snapshotEvery: part(1 / 20),
+    evaluateEvery: part(1 / 20),
+    evaluationImages: 10_000,
+    gridImages: 64,
+    logEvery: Math.max(1, Math.floor(steps / 10_000)),
+  };
+}
+
+/** A setting that has several kinds is replaced where another kind is given; otherwise what is not given stays. */
+function merge(published: TrainRecipe, changes: Readonly<Record<string, unknown>>): TrainRecipe {
+  const merged: Record<string, unknown> = { ...published };
+  for (const [key, change] of Object.entries(changes)) {
+    const before = merged[key];
+    const sameKind =
+      isPart(before) && isPart(change) && kindOf(key, { ...before, ...change }, change) === kindOf(key, before, before);
+    merged[key] = sameKind ? { ...before, ...change } : change;
+  }
+  return merged as unknown as TrainRecipe;
+}
+
+type Part = Readonly<Record<string, unknown>>;
+const isPart = (value: unknown): value is Part => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Keys that make a schedule, noise levels or an average one of a kind; all else has a name. */
+const telling: Readonly<Record<string, readonly string[]>> = {
+  schedule: ['fraction', 'curriculum', 'q'],
+  noise: ['rho', 'mean'],
+  ema: ['decay', 'sigmaRel'],
+  // The numbers of one optimizer are those of any.
+  optimizer: [],
+};
+
+function kindOf(key: string, whole: Part, change: Part): unknown {
+  const keys = telling[key];
+  if (!keys) return whole.name;
+  return keys.find((one) => one in change) ?? keys.find((one) => one in whole);
+}

@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { fromTensors, readSafetensors, writeSafetensors } from '@cm/checkpoints';
+import { openCheckpoint } from '@cm/checkpoints/node';
+import { type ImageDataset, imageDataset } from '@cm/datasets';
+import { loadCifar10, writeEdmDataset } from '@cm/datasets/node';
+import { key } from '@cm/random';
+import * as tf from '@tensorflow/tfjs-core';
+import { decode } from 'fast-png';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { run } from '../src';
+import { networkConfigOf, networkOf, parametersOf } from '../src/network';
+
+// Forty images of CIFAR-10's training set.
+const cifar10 = fileURLToPath(new URL('fixtures/cifar10', import.meta.url));
+const tiny = (example: string) =>
+  fileURLToPath(new URL(`../../../examples/${example}/config/tiny.json`, import.meta.url));
+
+let folder: string;
+const environment = { ...process.env };
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'train-'));
+  // Whatever weights this machine has: without them no distances are measured.
+  process.env.CM_CACHE = folder;
+  process.env.TORCH_HOME = folder;
+});
+afterAll(() => {
+  process.env = environment;
+  rmSync(folder, { recursive: true });
+});
+
+async function train(argv: readonly string[], onError: (text: string) => void = () => {}) {
+  let [out, err] = ['', ''];
+  const status = await run(['train', ...argv, '--backend', 'wasm'], {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+      onError(text);
+    },
+  });
+  return { status, out, err };
+}
+
+/** Runs until the first step is reported, as if someone pressed Ctrl-C then. */
+const interrupted = (argv: readonly string[]) =>
+  train(argv, (text) => {
+    if (text.includes('images/s')) process.emit('SIGINT');
+  });
+
+/** Digests of all tensors of the newest state of a run. The file's checksums are of its header too, which has the seconds that it took. */
+function stateOf(out: string) {
+  const newest = readdirSync(join(out, 'states')).sort().at(-1)!;
+  const { tensors } = readSafetensors(new Uint8Array(readFileSync(join(out, 'states', newest))));
+  const { checksums: _, ...trained } = tensors;
+  return Object.fromEntries(
+    Object.entries(trained).map(([name, { data }]) => [name, createHash('sha1').update(data).digest('hex')]),
+  );
+}
+
+const logOf = (out: string) =>
+  readFileSync(join(out, 'log.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { type: string; step: number; loss: number; stats: Record<string, number> });
+
+describe('CIFAR-10', () => {
+  const argv = ['sct-cifar10', '--data', cifar10, '--init', 'random', '--config', tiny('cifar10'), '--out'];
+
+  it('trains on its images, stops at a signal, and goes on to the same bits', async () => {
+    const [whole, parts] = [join(folder, 'cifar10'), join(folder, 'cifar10-parts')];
+    const first = await train([...argv, whole]);
+    expect(first).toMatchObject({ status: 0, out: 'finished: 4 steps, 32 images\n' });
+    expect(first.err).toMatch(/distances are not measured in training: no Inception-v3 weights: download/);
+
+    const stopped = await interrupted([...argv, parts]);
+    expect(stopped).toMatchObject({
+      status: 130,
+      out: 'stopped and saved; the same command goes on: 1 steps, 8 images\n',
+    });
+    const resumed = await train([...argv, parts]);
+    expect(resumed).toMatchObject({ status: 0, out: first.out });
+    expect(resumed.err).toMatch(/goes on after 1 steps, 8 images/);
+    expect(stateOf(parts)).toEqual(stateOf(whole));
+
+    const steps = logOf(parts).filter(({ type }) => type === 'step');
+    expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+    expect(steps.map(({ loss }) => loss)).toEqual(
+      logOf(whole)
+        .filter(({ type }) => type === 'step')
+        .map(({ loss }) => loss),
+    );
+    expect(steps[0]!.stats.effectiveSampleSize).toBeGreaterThanOrEqual(1);
+  });
+
+  it('leaves what the run folder is said to hold', () => {
+    const out = join(folder, 'cifar10');
+    const has = (part: string) => readdirSync(join(out, part)).sort();
+    expect(has('states')).toEqual(
+      ['000000000016', '000000000024', '000000000032'].map((name) => `${name}.safetensors`),
+    );
+    expect(has('snapshots')).toEqual(
+      ['000000000016', '000000000032', 'halfway'].map((name) => `${name}-0.9999.safetensors`),
+    );
+    expect(has('samples')).toEqual(
+      ['000000000000', '000000000032'].flatMap((name) => [`${name}-1-step.png`, `${name}-2-step.png`]),
+    );
+    const { width, height, channels } = decode(readFileSync(join(out, 'samples/000000000032-2-step.png')));
+    expect([width, height, channels]).toEqual([70, 70, 3]);
+    expect(readdirSync(out).some((name) => name.startsWith('events.out.tfevents'))).toBe(true);
+    expect(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))).toMatchObject({
+      recipe: { name: 'sct-cifar10', batchSize: 8, schedule: { d: 6250 } },
+      run: { seed: 0, microBatch: 4 },
+      network: { className: 'EDMPrecond', kwargs: { model_type: 'SongUNet', dropout: 0.2 } },
+      start: 'random',
+      data: { shape: [40, 32, 32, 3], classes: 10 },
+      backend: { name: 'wasm', precision: 'float32' },
+    });
+  });
+
+  it('refuses another configuration in the same folder, naming what differs', async () => {
+    const out = join(folder, 'cifar10');
+    const { status, err } = await train([...argv, out, '--seed', '3', '--batch', '4']);
+    expect(status).toBe(1);
+    expect(err).toMatch(/recipe\.batchSize is 8 there and 4 here, run\.seed is 0 there and 3 here/);
+  });
+});
+
+describe('ImageNet-64', () => {
+  it('tunes a conditional EDM2 network from a file, in an EDM2 data set, to the same bits in parts', async () => {
+    const data = join(folder, 'imagenet64.zip');
+    await writeEdmDataset(data, doubled(await loadCifar10(cifar10)));
+    const transfer = join(folder, 'edm2-tiny.safetensors');
+    await writeNetwork(transfer);
+    const config = join(folder, 'imagenet64.json');
+    const { network: _, ...rest } = JSON.parse(readFileSync(tiny('imagenet64'), 'utf8'));
+    writeFileSync(config, JSON.stringify(rest));
+
+    const argv = ['sct-imagenet64-s', '--data', data, '--transfer', transfer, '--config', config, '--out'];
+    const [whole, parts] = [join(folder, 'imagenet64'), join(folder, 'imagenet64-parts')];
+    expect(await train([...argv, whole])).toMatchObject({ status: 0, out: 'finished: 4 steps, 16 images\n' });
+    expect((await interrupted([...argv, parts])).status).toBe(130);
+    expect((await train([...argv, parts])).status).toBe(0);
+    expect(stateOf(parts)).toEqual(stateOf(whole));
+    expect(existsSync(join(whole, 'samples/000000000016-2-step.png'))).toBe(true);
+    expect(JSON.parse(readFileSync(join(whole, 'config.json'), 'utf8'))).toMatchObject({
+      start: 'edm2-tiny.safetensors',
+    });
+  });
+
+  it('writes snapshots of both averages that say all it takes to sample them', async () => {
+    const snapshots = join(folder, 'imagenet64/snapshots');
+    expect(readdirSync(snapshots).filter((name) => name.startsWith('000000000016'))).toEqual([
+      '000000000016-0.050.safetensors',
+      '000000000016-0.100.safetensors',
+    ]);
+    const path = join(snapshots, '000000000016-0.100.safetensors');
+    const checkpoint = await openCheckpoint(path);
+    const { metadata } = checkpoint;
+    expect(metadata).toMatchObject({
+      className: 'Precond',
+      images: '16',
+      step: '4',
+      average: '0.100',
+      emaLength: '0.100',
+    });
+    expect(JSON.parse(metadata.recipe as string)).toMatchObject({ name: 'sct-imagenet64-s', phases: 1, middle: 1.526 });
+    const network = networkOf(networkConfigOf(path, checkpoint));
+    expect(network.settings.config).toMatchObject({ labelDim: 10, dropout: 0.4, dropoutMaxResolution: 16 });
+    tf.tidy(() => {
+      const { weights } = network.prepare!(parametersOf(network, checkpoint));
+      const images = network.denoiser(weights)(tf.zeros([1, 64, 64, 3]), tf.tensor1d([80]), tf.tensor1d([3], 'int32'));
+      expect(images.shape).toEqual([1, 64, 64, 3]);
+    });
+  });
+});
+
+/** Every pixel twice as wide and high. */
+function doubled({ images, shape: [count, height, width, channels], labels }: ImageDataset): ImageDataset {
+  const large = new Uint8Array(4 * images.length);
+  let at = 0;
+  for (let image = 0; image < count; image++) {
+    for (let y = 0; y < 2 * height; y++) {
+      for (let x = 0; x < 2 * width; x++) {
+        const from = ((image * height + (y >> 1)) * width + (x >> 1)) * channels;
+        for (let c = 0; c < channels; c++) large[at++] = images[from + c]!;
+      }
+    }
+  }
+  return imageDataset({ images: large, shape: [count, 2 * height, 2 * width, channels], ...(labels && { labels }) });
+}
+
+/** A network of the example's tiny configuration as a file that says what it is. */
+async function writeNetwork(path: string): Promise<void> {
+  const { useBackend } = await import('../src/backend');
+  const { startOf } = await import('../src/train-network');
+  const { recipes } = await import('@cm/sct');
+  await useBackend('wasm');
+  const { network: given } = JSON.parse(readFileSync(tiny('imagenet64'), 'utf8'));
+  const { config } = await startOf(recipes['sct-imagenet64-s'], { random: true, network: given });
+  const network = networkOf(config);
+  const { className, kwargs } = network.arguments;
+  tf.tidy(() => {
+    const tensors = fromTensors(network.toFile(network.init(key(5))));
+    writeFileSync(path, writeSafetensors(tensors, { className, config: JSON.stringify(kwargs) }));
+  });
+}
