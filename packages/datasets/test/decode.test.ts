@@ -59,7 +59,7 @@ describe('an image', () => {
         });
         expect((await decodeImage('x', full)).rgb).toEqual(bytes(files['full.jpg']!.rgb));
       }),
-      { numRuns: Number(process.env.FUZZ_RUNS ?? 200) },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 100) },
     );
   });
 
