@@ -137,12 +137,13 @@ Tensor transformed(const Tensor &filter) {
       for (int64_t o = 0; o < outputs; o += LANES) {
         const Places even = transform_filter(g + d * width * outputs + o, channels * outputs);
         T *at = to + d * outputs + o;
-        if constexpr (width == 1) {
-          for (int place = 0; place < PLACES; place++) store(at + place * depth * outputs, even[place]);
-        } else {
+#ifdef __AVX512BF16__
+        if constexpr (width == 2) {
           const Places odd = transform_filter(g + (d * width + 1) * outputs + o, channels * outputs);
           for (int place = 0; place < PLACES; place++) store(at + place * depth * outputs, lower(even[place]) | upper(odd[place]));
-        }
+        } else
+#endif
+          for (int place = 0; place < PLACES; place++) store(at + place * depth * outputs, even[place]);
       }
   });
   return u;
