@@ -87,10 +87,12 @@ export function checkData(path: string, { facts }: TrainingData, { imageShape, c
   }
 }
 
-/** All images as references, on the backend where they are not too large for that. */
-export function referencesOf({ images }: TrainingData): ReferenceSet {
+/**
+ * All images as references. They stay on the backend in float32 where that is asked for or they are few; else every step converts what it needs.
+ */
+export function referencesOf({ images }: TrainingData, keep: boolean): ReferenceSet {
   const { images: bytes, shape, labels } = images as ImageDataset;
-  const kept = 4 * bytes.length <= KEEP;
+  const kept = keep || 4 * bytes.length <= KEEP;
   return referenceSet({
     images: bytes,
     shape,

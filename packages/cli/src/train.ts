@@ -73,7 +73,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
       (await loadState(states, { onDamaged: onMessage })) ??
       newState(network, start, { optimizer, averages, key: split(key(run.seed), 'training') });
 
-    const set = references === 'all' || references === 'all-of-class' ? referencesOf(data) : undefined;
+    const set =
+      references === 'all' || references === 'all-of-class' ? referencesOf(data, run.keepReferences) : undefined;
     const diffusion = recipe.estimator.name === 'distillation' ? frozen(network, start, held) : undefined;
     const average = Object.keys(averages)[0]!;
     const distance = extractor && {

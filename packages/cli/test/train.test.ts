@@ -7,12 +7,19 @@ import { fromTensors, readSafetensors, writeSafetensors } from '@cm/checkpoints'
 import { openCheckpoint } from '@cm/checkpoints/node';
 import { type ImageDataset, imageDataset } from '@cm/datasets';
 import { loadCifar10, writeEdmDataset } from '@cm/datasets/node';
+import { readStatistics } from '@cm/fid';
 import { key } from '@cm/random';
+import { recipes } from '@cm/sct';
 import * as tf from '@tensorflow/tfjs-core';
 import { decode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../src';
+import { useBackend } from '../src/backend';
 import { networkConfigOf, networkOf, parametersOf } from '../src/network';
+import { train as trainInto } from '../src/train';
+import { configOf } from '../src/train-config';
+import { startOf } from '../src/train-network';
+import { resolveRun } from '../src/train-recipe';
 
 // Forty images of CIFAR-10's training set.
 const cifar10 = fileURLToPath(new URL('fixtures/cifar10', import.meta.url));
@@ -74,17 +81,19 @@ describe('CIFAR-10', () => {
   it('trains on its images, stops at a signal, and goes on to the same bits', async () => {
     const [whole, parts] = [join(folder, 'cifar10'), join(folder, 'cifar10-parts')];
     const first = await train([...argv, whole]);
-    expect(first).toMatchObject({ status: 0, out: 'finished: 4 steps, 32 images\n' });
+    expect(first).toMatchObject({ status: 0, out: 'finished: 4 steps, 16 images\n' });
     expect(first.err).toMatch(/distances are not measured in training: no Inception-v3 weights: download/);
 
     const stopped = await interrupted([...argv, parts]);
     expect(stopped).toMatchObject({
       status: 130,
-      out: 'stopped and saved; the same command goes on: 1 steps, 8 images\n',
+      out: 'stopped and saved; the same command goes on: 1 steps, 4 images\n',
     });
+    const { numTensors } = tf.memory();
     const resumed = await train([...argv, parts]);
+    expect(tf.memory().numTensors).toBe(numTensors);
     expect(resumed).toMatchObject({ status: 0, out: first.out });
-    expect(resumed.err).toMatch(/goes on after 1 steps, 8 images/);
+    expect(resumed.err).toMatch(/goes on after 1 steps, 4 images/);
     expect(stateOf(parts)).toEqual(stateOf(whole));
 
     const steps = logOf(parts).filter(({ type }) => type === 'step');
@@ -101,20 +110,20 @@ describe('CIFAR-10', () => {
     const out = join(folder, 'cifar10');
     const has = (part: string) => readdirSync(join(out, part)).sort();
     expect(has('states')).toEqual(
-      ['000000000016', '000000000024', '000000000032'].map((name) => `${name}.safetensors`),
+      ['000000000008', '000000000012', '000000000016'].map((name) => `${name}.safetensors`),
     );
     expect(has('snapshots')).toEqual(
-      ['000000000016', '000000000032', 'halfway'].map((name) => `${name}-0.9999.safetensors`),
+      ['000000000008', '000000000016', 'halfway'].map((name) => `${name}-0.9999.safetensors`),
     );
     expect(has('samples')).toEqual(
-      ['000000000000', '000000000032'].flatMap((name) => [`${name}-1-step.png`, `${name}-2-step.png`]),
+      ['000000000000', '000000000016'].flatMap((name) => [`${name}-1-step.png`, `${name}-2-step.png`]),
     );
-    const { width, height, channels } = decode(readFileSync(join(out, 'samples/000000000032-2-step.png')));
+    const { width, height, channels } = decode(readFileSync(join(out, 'samples/000000000016-2-step.png')));
     expect([width, height, channels]).toEqual([70, 70, 3]);
     expect(readdirSync(out).some((name) => name.startsWith('events.out.tfevents'))).toBe(true);
     expect(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))).toMatchObject({
-      recipe: { name: 'sct-cifar10', batchSize: 8, schedule: { d: 6250 } },
-      run: { seed: 0, microBatch: 4 },
+      recipe: { name: 'sct-cifar10', batchSize: 4, schedule: { d: 6250 } },
+      run: { seed: 0, microBatch: 2 },
       network: { className: 'EDMPrecond', kwargs: { model_type: 'SongUNet', dropout: 0.2 } },
       start: 'random',
       data: { shape: [40, 32, 32, 3], classes: 10 },
@@ -124,9 +133,39 @@ describe('CIFAR-10', () => {
 
   it('refuses another configuration in the same folder, naming what differs', async () => {
     const out = join(folder, 'cifar10');
-    const { status, err } = await train([...argv, out, '--seed', '3', '--batch', '4']);
+    const { status, err } = await train([...argv, out, '--seed', '3', '--batch', '2']);
     expect(status).toBe(1);
-    expect(err).toMatch(/recipe\.batchSize is 8 there and 4 here, run\.seed is 0 there and 3 here/);
+    expect(err).toMatch(/recipe\.batchSize is 4 there and 2 here, run\.seed is 0 there and 3 here/);
+  });
+});
+
+describe('with an extractor of features', () => {
+  it('measures Fréchet distances from the training images, and keeps the best snapshot', async () => {
+    await useBackend('wasm');
+    const settings = JSON.parse(readFileSync(tiny('cifar10'), 'utf8')) as object;
+    const file = configOf('tiny', { ...settings, steps: 1, phases: 2 });
+    const resolved = resolveRun('sct-cifar10', file);
+    const out = join(folder, 'distances');
+    const colours = {
+      name: 'mean colours',
+      extract: (images: tf.Tensor4D) => tf.mean(images, [1, 2]) as tf.Tensor2D,
+      dispose: () => {},
+    };
+    const metrics: Record<string, number>[] = [];
+    const events = trainInto({
+      ...resolved,
+      start: await startOf(resolved.recipe, { random: true, network: file.network! }),
+      data: cifar10,
+      out,
+      backend: { name: 'wasm', precision: 'float32' },
+      extractor: colours,
+    });
+    for await (const event of events) if (event.type === 'evaluated') metrics.push(event.metrics);
+    // A model of two phases is sampled in two steps.
+    expect(metrics.map(Object.keys)).toEqual([['frechetDistance2'], ['frechetDistance2']]);
+    expect(metrics[0]!.frechetDistance2).toBeGreaterThan(0);
+    expect(readdirSync(join(out, 'snapshots'))).toContain('best-0.9999.safetensors');
+    expect(readStatistics(new Uint8Array(readFileSync(join(out, 'reference.npz'))))).toMatchObject({ count: 40 });
   });
 });
 
@@ -196,9 +235,6 @@ function doubled({ images, shape: [count, height, width, channels], labels }: Im
 
 /** A network of the example's tiny configuration as a file that says what it is. */
 async function writeNetwork(path: string): Promise<void> {
-  const { useBackend } = await import('../src/backend');
-  const { startOf } = await import('../src/train-network');
-  const { recipes } = await import('@cm/sct');
   await useBackend('wasm');
   const { network: given } = JSON.parse(readFileSync(tiny('imagenet64'), 'utf8'));
   const { config } = await startOf(recipes['sct-imagenet64-s'], { random: true, network: given });
