@@ -1,0 +1,2 @@
+export { isInstalled } from './installation';
+export { type TensorFlowOptions, useTensorFlow } from './use-tensorflow';
