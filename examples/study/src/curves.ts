@@ -1,4 +1,5 @@
 import type { TopLevelSpec } from 'vega-lite';
+import { distanceTicks } from './distance-axis';
 import { distinct, markdown, spread } from './statistics';
 import type { CommonSettings, PlannedRun } from './study';
 import { type Objective, stepsDistance, tune, withDenoiser } from './tune';
@@ -70,13 +71,19 @@ export function curveTable(curves: readonly Curve[]): string {
 /** Distances along training: the mean over seeds, and from the least to the greatest. */
 export function curvePlot(curves: readonly Curve[]): TopLevelSpec {
   const x = { field: 'step', type: 'quantitative', title: 'training steps' } as const;
-  const color = { field: 'method', type: 'nominal', title: null, sort: null, legend: { labelLimit: 400 } } as const;
+  const color = {
+    field: 'method',
+    type: 'nominal',
+    title: null,
+    sort: null,
+    legend: { labelLimit: 400, symbolOpacity: 1 },
+  } as const;
   const y = {
     field: 'distance',
     type: 'quantitative',
     scale: { type: 'log', nice: false },
     title: 'Fréchet distance',
-    axis: { format: '~s' },
+    axis: { values: distanceTicks },
   } as const;
   return {
     background: 'white',

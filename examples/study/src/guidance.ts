@@ -4,6 +4,7 @@ import { stableTargetEstimator } from '@cm/sct';
 import * as tf from '@tensorflow/tfjs-core';
 import { tuning } from '../../quickstart/src/settings';
 import { mapTensors } from '../../quickstart/src/training';
+import { distanceTicks } from './distance-axis';
 import { distinct, markdown, spread } from './statistics';
 import type { CommonSettings, Study } from './study';
 import { stepsDistance, tune, withDenoiser } from './tune';
@@ -125,7 +126,7 @@ export const guidance: Study<GuidanceSettings, Point[]> = {
           type: 'quantitative',
           title: 'Fréchet distance',
           scale: { type: 'log', nice: false },
-          axis: { format: '~s' },
+          axis: { values: distanceTicks },
         },
         color: { field: 'average', type: 'nominal', title: null, legend: { labelLimit: 400 } },
       },

@@ -7,7 +7,7 @@ import { guidance } from './guidance';
 import { phases } from './phases';
 import { posterior } from './posterior';
 import { progressLine } from './progress';
-import { references } from './references';
+import { references, referencesSlow } from './references';
 import { schedules } from './schedules';
 import { type CommonSettings, type Folders, runStudy, type Study } from './study';
 
@@ -57,6 +57,7 @@ function wholeNumber(text: string): number {
 add(posterior);
 add(schedules);
 add(references);
+add(referencesSlow);
 add(phases);
 add(guidance);
 add(estimators);

@@ -2,6 +2,7 @@ import { samplePhased } from '@cm/samplers';
 import { inverseGap, phaseGrid, progressiveSchedule, smoother } from '@cm/schedules';
 import { stableTargetEstimator } from '@cm/sct';
 import { sampling, tuning } from '../../quickstart/src/settings';
+import { distanceTicks } from './distance-axis';
 import { distinct, markdown, spread } from './statistics';
 import type { CommonSettings, Study } from './study';
 import { distanceOf, sampleShape, tune, withDenoiser } from './tune';
@@ -110,7 +111,7 @@ export const phases: Study<PhasesSettings, Point[]> = {
             type: 'quantitative',
             title: 'Fréchet distance, four steps',
             scale: { type: 'log', nice: false },
-            axis: { format: '~s' },
+            axis: { values: distanceTicks },
           },
           color: { field: 'step', type: 'ordinal', title: 'training steps' },
         },

@@ -1,18 +1,20 @@
 import { oneSampleEstimator } from '@cm/ect';
 import { fixedGapSchedule, inverseGap } from '@cm/schedules';
 import { stableTargetEstimator } from '@cm/sct';
+import { tuning } from '../../quickstart/src/settings';
 import { type Curve, type CurveSettings, curvePlot, curveTable, type Methods, planCurves } from './curves';
 import type { Study } from './study';
 
-const fixed = { schedule: fixedGapSchedule(), weighting: inverseGap() };
-
-const methods: Methods = {
-  'one sample (ECT)': () => ({ ...fixed, estimator: oneSampleEstimator() }),
-  'references in the batch (SCT)': () => ({ ...fixed, estimator: stableTargetEstimator({ references: 'batch' }) }),
-  'all images as references': ({ references }) => ({
-    ...fixed,
-    estimator: stableTargetEstimator({ references: references() }),
-  }),
+const fixedAt = (learningRate: number): Methods => {
+  const fixed = { schedule: fixedGapSchedule(), weighting: inverseGap(), learningRate };
+  return {
+    'one sample (ECT)': () => ({ ...fixed, estimator: oneSampleEstimator() }),
+    'references in the batch (SCT)': () => ({ ...fixed, estimator: stableTargetEstimator({ references: 'batch' }) }),
+    'all images as references': ({ references }) => ({
+      ...fixed,
+      estimator: stableTargetEstimator({ references: references() }),
+    }),
+  };
 };
 
 /** Fig. 4 on digits: a fixed gap, so that the methods differ in nothing but their references. */
@@ -23,7 +25,19 @@ export const references: Study<CurveSettings, Curve> = {
     full: { images: 60_000, steps: 150, evaluateEvery: 50, seeds: 3, samples: 500 },
     quick: { images: 60_000, steps: 50, evaluateEvery: 25, seeds: 1, samples: 300 },
   },
-  plan: (settings) => planCurves(settings, methods),
+  plan: (settings) => planCurves(settings, fixedAt(tuning.learningRate.lr)),
   table: curveTable,
   plot: curvePlot,
+};
+
+/** The same at a third of the learning rate: with so fine a gap, the noise of the target moves the weights about. */
+export const referencesSlow: Study<CurveSettings, Curve> = {
+  ...references,
+  name: 'references-slow',
+  title: `${references.title}; at a third of the learning rate`,
+  settings: {
+    ...references.settings,
+    full: { images: 60_000, steps: 100, evaluateEvery: 50, seeds: 3, samples: 500 },
+  },
+  plan: (settings) => planCurves(settings, fixedAt(tuning.learningRate.lr / 3)),
 };

@@ -8,7 +8,8 @@ export function meanAndDeviation(values: readonly number[]): { mean: number; dev
 /** `mean ± deviation`, the latter left out for a single value. */
 export function spread(values: readonly number[]): string {
   const { mean, deviation } = meanAndDeviation(values);
-  return values.length > 1 ? `${mean.toFixed(0)} ± ${deviation.toFixed(0)}` : mean.toFixed(0);
+  const digits = mean < 50 ? 1 : 0;
+  return values.length > 1 ? `${mean.toFixed(digits)} ± ${deviation.toFixed(digits)}` : mean.toFixed(digits);
 }
 
 /** The distinct values, in order of first appearance. */

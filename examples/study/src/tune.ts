@@ -16,6 +16,8 @@ export interface Objective {
   readonly estimator: Estimator;
   readonly schedule: ConsistencySchedule;
   readonly weighting: Weighting;
+  /** Default: the quickstart's. */
+  readonly learningRate?: number;
 }
 
 /** Options of {@link tune}. */
@@ -36,7 +38,10 @@ export async function tune(bench: Workbench, options: TuneOptions): Promise<void
   const { batchSize } = tuning;
   const loader = createLoader({ dataset: bench.digits, batchSize, key: split(key(seed), 'loader') });
   const metric = pseudoHuber({ c: tuning.c });
-  const learningRate = inverseSquareRoot(tuning.learningRate);
+  const learningRate = inverseSquareRoot({
+    ...tuning.learningRate,
+    ...(objective.learningRate && { lr: objective.learningRate }),
+  });
   const emaBeta = powerFunctionEma({ sigmaRel: tuning.sigmaRel });
   const optimizer = adam(tuning.adam);
 
