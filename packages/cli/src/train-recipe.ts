@@ -3,6 +3,7 @@ import { recipes, type SctRecipe } from '@cm/sct';
 import { differences } from './differences';
 import { nearest } from './nearest';
 import type { FileConfig, RunSettings } from './train-config';
+import { merge } from './train-merge';
 
 /** A recipe of any method, as training uses it. */
 export type TrainRecipe = Recipe & Partial<Pick<SctRecipe, 'guidance' | 'guidedFid' | 'eta'>>;
@@ -27,7 +28,7 @@ export interface ResolvedRun {
 /**
  * A recipe by name, with what the configuration file and then the flags change.
  *
- * @throws Error when there is no such recipe, with the nearest one's name
+ * @throws Error when there is no such recipe, with the nearest one's name; when a change is none of its setting's kind
  */
 export function resolveRun(name: string, file: FileConfig, flags: RunFlags = {}): ResolvedRun {
   if (!Object.hasOwn(recipes, name)) {
@@ -37,7 +38,8 @@ export function resolveRun(name: string, file: FileConfig, flags: RunFlags = {})
     );
   }
   const published: TrainRecipe = recipes[name as keyof typeof recipes];
-  const merged = merge(published, { ...file.recipe, ...(flags.batch !== undefined && { batchSize: flags.batch }) });
+  const changed = { ...file.recipe, ...(flags.batch !== undefined && { batchSize: flags.batch }) };
+  const merged = merge({ ...published }, changed) as unknown as TrainRecipe;
   const recipe = flags.images === undefined ? merged : { ...merged, steps: Math.ceil(flags.images / merged.batchSize) };
   const run: RunSettings = {
     ...defaultsOf(recipe),
@@ -66,34 +68,4 @@ function defaultsOf({ batchSize, steps }: Recipe): RunSettings {
     gridImages: 64,
     logEvery: Math.max(1, Math.floor(steps / 10_000)),
   };
-}
-
-/** A setting that has several kinds is replaced where another kind is given; otherwise what is not given stays. */
-function merge(published: TrainRecipe, changes: Readonly<Record<string, unknown>>): TrainRecipe {
-  const merged: Record<string, unknown> = { ...published };
-  for (const [key, change] of Object.entries(changes)) {
-    const before = merged[key];
-    const sameKind =
-      isPart(before) && isPart(change) && kindOf(key, { ...before, ...change }, change) === kindOf(key, before, before);
-    merged[key] = sameKind ? { ...before, ...change } : change;
-  }
-  return merged as unknown as TrainRecipe;
-}
-
-type Part = Readonly<Record<string, unknown>>;
-const isPart = (value: unknown): value is Part => typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** Keys that make a schedule, noise levels or an average one of a kind; all else has a name. */
-const telling: Readonly<Record<string, readonly string[]>> = {
-  schedule: ['fraction', 'curriculum', 'q'],
-  noise: ['rho', 'mean'],
-  ema: ['decay', 'sigmaRel'],
-  // The numbers of one optimizer are those of any.
-  optimizer: [],
-};
-
-function kindOf(key: string, whole: Part, change: Part): unknown {
-  const keys = telling[key];
-  if (!keys) return whole.name;
-  return keys.find((one) => one in change) ?? keys.find((one) => one in whole);
 }

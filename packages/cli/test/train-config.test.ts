@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { recipes } from '@cm/sct';
 import { describe, expect, it } from 'vitest';
 import { run } from '../src';
@@ -60,6 +61,32 @@ describe('a configuration', () => {
     expect(resolved({ schedule: { fraction: 0.01 } }).recipe.schedule).toEqual({ fraction: 0.01 });
     expect(resolved({ metric: { name: 'l1' } }).recipe.metric).toEqual({ name: 'l1' });
     expect(resolved({ optimizer: { name: 'adam' } }).recipe.optimizer).toMatchObject({ name: 'adam', beta1: 0.9 });
+  });
+
+  it.each([
+    [
+      'ect-cifar10',
+      { estimator: { references: 'all' } },
+      'estimator.references is given, expected nothing but a name for estimator of the kind one-sample',
+    ],
+    [
+      'ect-cifar10-fixed',
+      { schedule: { d: 10 } },
+      'schedule.d is given, expected fraction for schedule of the kind fraction',
+    ],
+    ['sct-cifar10', { noise: { rho: 7, max: 80 } }, 'noise.max is given, expected rho for noise of the kind rho'],
+    ['ect-cifar10', { estimator: { name: 'stable-target' } }, 'estimator.references is missing'],
+    ['ect-cifar10-fixed', { schedule: { q: 2 } }, 'schedule.d is missing, expected for schedule of the kind q'],
+  ])('cannot change %s by %j', (name, changes, message) => {
+    expect(() => resolved(changes, name)).toThrow(message);
+  });
+
+  it.each([
+    ['cifar10', 'sct-cifar10'],
+    ['imagenet64', 'sct-imagenet64-s'],
+  ])('of the example %s fits its recipes', async (example, name) => {
+    const configs = fileURLToPath(new URL(`../../../examples/${example}/config/`, import.meta.url));
+    for (const file of readdirSync(configs)) resolveRun(name, await readConfig(join(configs, file)));
   });
 
   it('gives way to flags', () => {
