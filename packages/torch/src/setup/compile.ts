@@ -57,7 +57,9 @@ export async function compile(libtorch: Libtorch, say: (line: string) => void): 
   const flags = flagsFor(libtorch);
   const key = createHash('sha256');
   for (const file of readdirSync(sources).sort()) key.update(file).update(readFileSync(join(sources, file)));
-  key.update(JSON.stringify([flags, libtorch, compiler, cpus()[0]?.model]));
+  // Where Node's headers lie says nothing of what they hold.
+  const settings = flags.filter((flag) => flag !== `-I${nodeHeaders}`);
+  key.update(JSON.stringify([settings, libtorch, compiler, cpus()[0]?.model]));
   const folder = join(home(), 'builds', `${libtorch.version}-${key.digest('hex').slice(0, 16)}`);
   const addon = join(folder, 'cm_torch.node');
   if (existsSync(addon)) {
