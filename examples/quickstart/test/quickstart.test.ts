@@ -73,7 +73,7 @@ describe('the quickstart', () => {
     expect(output).toContain('holds a run with other settings');
   });
 
-  it('says in one line which file is missing or corrupt', async () => {
+  it('says in one line which file is missing or corrupt', { timeout: 240_000 }, async () => {
     const missing = await start(['--out', join(folder, 'a'), '--start', join(folder, 'nowhere.safetensors'), ...small]);
     expect(missing.code).toBe(1);
     expect(missing.output).toContain('nowhere.safetensors');
