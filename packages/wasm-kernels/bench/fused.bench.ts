@@ -10,7 +10,7 @@ const require = createRequire(import.meta.url);
 tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
 setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
 await tf.setBackend('wasm');
-await registerWasmKernels();
+await registerWasmKernels({ simd: (process.env.SIMD ?? 'auto') as 'auto' });
 
 function best(f: () => tf.Tensor | tf.Tensor[]): number {
   let seconds = Number.POSITIVE_INFINITY;

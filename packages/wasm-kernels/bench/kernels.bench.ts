@@ -25,7 +25,7 @@ setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs
 await tf.setBackend('wasm');
 const kernels = [tf.BatchMatMul, tf.Conv2D, tf.Conv2DBackpropInput, tf.Conv2DBackpropFilter];
 const stock = new Map(kernels.map((kernel) => [kernel, tf.getKernel(kernel, 'wasm') as tf.KernelConfig | undefined]));
-await registerWasmKernels();
+await registerWasmKernels({ simd: (process.env.SIMD ?? 'auto') as 'auto' });
 
 function matrixProduct(m: number, n: number, k: number, transposeA: boolean, transposeB: boolean): Subject {
   return {

@@ -18,5 +18,11 @@ INLINE f32x4 load4(const float *p) { return wasm_v128_load(p); }
 INLINE void store4(float *p, f32x4 v) { wasm_v128_store(p, v); }
 INLINE f32x4 splat4(float v) { return wasm_f32x4_splat(v); }
 INLINE f32x4 splat_load4(const float *p) { return wasm_v128_load32_splat(p); }
-/** a * b + c, in two roundings: plain SIMD has no fused multiply-add. */
-INLINE f32x4 multiply_add4(f32x4 a, f32x4 b, f32x4 c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
+/** a * b + c: in one rounding where the build has relaxed SIMD and the processor fuses, else in two. */
+INLINE f32x4 multiply_add4(f32x4 a, f32x4 b, f32x4 c) {
+#ifdef __wasm_relaxed_simd__
+  return wasm_f32x4_relaxed_madd(a, b, c);
+#else
+  return wasm_f32x4_add(wasm_f32x4_mul(a, b), c);
+#endif
+}

@@ -1,1 +1,2 @@
-export { registerWasmKernels } from './register';
+export { registerWasmKernels, type WasmKernelsOptions, wasmKernelsSimd } from './register';
+export { hasRelaxedSimd, type Simd } from './simd';

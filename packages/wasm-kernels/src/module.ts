@@ -1,6 +1,7 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import { type NativeName, wasmBase64 } from './kernels.generated';
+import { type NativeName, wasm } from './kernels.generated';
+import { hasRelaxedSimd, type Simd } from './simd';
 
 /** Bytes of the module's own stack, taken from the backend's allocator. */
 const STACK_BYTES = 65_536;
@@ -19,6 +20,7 @@ export type Native = Readonly<Record<NativeName, (...args: number[]) => number>>
 /** The kernels' module on one backend's heap. */
 export interface KernelModule {
   readonly backend: BackendWasm;
+  readonly simd: Simd;
   readonly native: Native;
   /** Byte offset of a tensor's values on the heap. */
   offset(tensor: tf.TensorInfo): number;
@@ -37,11 +39,14 @@ export function moduleOf(backend: BackendWasm): KernelModule {
   return module;
 }
 
-/** Instantiates the native module on the heap of the current 'wasm' backend, once for each backend. */
-export async function loadModule(): Promise<KernelModule> {
+/**
+ * Instantiates the native module on the heap of the current 'wasm' backend: once for each backend, and anew when the other `simd` is
+ * asked for.
+ */
+export async function loadModule(wanted: 'auto' | Simd): Promise<KernelModule> {
   const backend = initialisedBackend();
-  const present = modules.get(backend);
-  if (present) return present;
+  const suits = (module: KernelModule | undefined) => module && (wanted === 'auto' || module.simd === wanted);
+  if (suits(modules.get(backend))) return modules.get(backend)!;
   const emscripten = backend.wasm as unknown as EmscriptenModule;
   const memory = emscripten.asm?.memory ?? emscripten.wasmMemory;
   if (!(memory instanceof WebAssembly.Memory)) {
@@ -52,21 +57,44 @@ export async function loadModule(): Promise<KernelModule> {
       "registerWasmKernels: the wasm backend runs threaded, expected a single thread; call tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false) before tf.setBackend('wasm')",
     );
   }
-  const instance = await instantiate(memory);
+  const simd = wanted === 'auto' ? (hasRelaxedSimd() ? 'relaxed' : 'plain') : wanted;
+  if (simd === 'relaxed' && !hasRelaxedSimd()) {
+    throw new Error(
+      "registerWasmKernels: simd is 'relaxed', expected 'plain' or 'auto': this engine has no relaxed SIMD",
+    );
+  }
+  const instance = await instantiate(simd, memory);
   // Another call may have finished while this one waited.
   const raced = modules.get(backend);
-  if (raced) return raced;
-  const stack = (emscripten._malloc(STACK_BYTES) >>> 0) & ~15;
-  (instance.exports.__stack_pointer as WebAssembly.Global).value = stack + STACK_BYTES - 16;
+  if (raced && suits(raced)) return raced;
+  const native = instance.exports as unknown as Native;
+  // One stack and one scratch block for both variants: they never run at once.
+  const stackEnd = raced ? stackEnds.get(backend)! : newStackEnd(emscripten);
+  stackEnds.set(backend, stackEnd);
+  (instance.exports.__stack_pointer as WebAssembly.Global).value = stackEnd;
   const module: KernelModule = {
     backend,
-    native: instance.exports as unknown as Native,
+    simd,
+    native,
     offset: (tensor) => backend.dataIdMap.get(tensor.dataId).memoryOffset,
     output: (shape, dtype) => backend.makeOutput([...shape], dtype),
-    withScratch: scratch(emscripten),
+    withScratch: raced?.withScratch ?? scratch(emscripten),
   };
   modules.set(backend, module);
   return module;
+}
+
+/** The variant that the current 'wasm' backend's kernels run; undefined before they are loaded. */
+export function loadedSimd(): Simd | undefined {
+  const backend = tf.engine().registry.wasm as BackendWasm | undefined;
+  return backend && modules.get(backend)?.simd;
+}
+
+const stackEnds = new WeakMap<BackendWasm, number>();
+
+function newStackEnd(emscripten: EmscriptenModule): number {
+  const stack = (emscripten._malloc(STACK_BYTES) >>> 0) & ~15;
+  return stack + STACK_BYTES - 16;
 }
 
 function initialisedBackend(): BackendWasm {
@@ -78,8 +106,11 @@ function initialisedBackend(): BackendWasm {
   return backend;
 }
 
-async function instantiate(memory: WebAssembly.Memory): Promise<WebAssembly.Instance> {
-  const bytes = Uint8Array.from(atob(wasmBase64), (character) => character.charCodeAt(0));
+async function instantiate(simd: Simd, memory: WebAssembly.Memory): Promise<WebAssembly.Instance> {
+  const packed = Uint8Array.from(atob(wasm[simd]), (character) => character.charCodeAt(0));
+  const bytes = await new Response(
+    new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw')),
+  ).arrayBuffer();
   try {
     return (await WebAssembly.instantiate(bytes, { env: { memory } })).instance;
   } catch (error) {
