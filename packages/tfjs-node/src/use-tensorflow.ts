@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
+import { correctKernels } from './corrections';
 import { installation } from './installation';
 import { restoreUtil } from './node-shim';
 
@@ -59,6 +60,7 @@ function loadBackend(): tf.KernelBackend {
     const native = require(binding) as { isUsingGpuDevice(): boolean };
     // Its index would load all of `@tensorflow/tfjs`, and look for the binding in its own folder: these two are the backend.
     require('./dist/register_all_kernels.js');
+    correctKernels();
     const { NodeJSKernelBackend } = require('./dist/nodejs_kernel_backend.js') as TfjsNode;
     // By the package's name the backend knows which operations there are on its device.
     return new NodeJSKernelBackend(
