@@ -1,13 +1,14 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { toFloat } from '@cm/datasets';
 import { edm2Denoiser, normalizeWeights } from '@cm/edm2-unet';
 import { key } from '@cm/random';
 import { fromStrokes, inpaint, sampleInterpolation, sampleOneStep, superResolve } from '@cm/samplers';
+import { loadState } from '@cm/trainer/node';
 import * as tf from '@tensorflow/tfjs-core';
 import { loadDigits, mnistFolder } from './digits';
 import { startEngine } from './engine';
 import { writeGrid } from './pictures';
-import { loadRun } from './run-folder';
 import { network, sampling } from './settings';
 
 // Zero-shot editing with the generator that the quickstart tuned: digits of the test set with their lower half hidden, shrunk to a quarter,
@@ -18,9 +19,9 @@ const folder = process.argv[2] ?? 'runs/quickstart/sct';
 const picture = process.argv[3] ?? fileURLToPath(new URL('../../../docs/images/editing.png', import.meta.url));
 
 await startEngine();
-const run = await loadRun(folder);
-if (!run) throw new Error(`${folder} holds no tuned generator: npm run quickstart makes one`);
-const model = edm2Denoiser(network, normalizeWeights(network, run.state.ema).weights);
+const state = await loadState(join(folder, 'states'));
+if (!state) throw new Error(`${folder} holds no tuned generator: npm run quickstart makes one`);
+const model = edm2Denoiser(network, normalizeWeights(network, state.averages.ema!).weights);
 
 const { images: pixels, shape } = await loadDigits(mnistFolder(), 'test');
 const [, height, width, channels] = shape;

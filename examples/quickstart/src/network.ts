@@ -1,8 +1,16 @@
 import { toTensors } from '@cm/checkpoints';
 import { readSafetensorsFile } from '@cm/checkpoints/node';
-import { edm2Denoiser, fromCheckpoint, normalizeWeights } from '@cm/edm2-unet';
+import { edm2Denoiser, forceWeightNorm, fromCheckpoint, normalizeWeights } from '@cm/edm2-unet';
+import type { TrainableNetwork } from '@cm/trainer';
 import * as tf from '@tensorflow/tfjs-core';
 import { network } from './settings';
+
+/** The network as the trainer sees it. */
+export const trainable: TrainableNetwork = {
+  constrain: (params) => forceWeightNorm(network, params),
+  prepare: (params) => normalizeWeights(network, params),
+  denoiser: (weights) => edm2Denoiser(network, weights),
+};
 
 /** The pretrained parameters. */
 export async function loadPretrained(path: string): Promise<tf.NamedTensorMap> {

@@ -2,32 +2,36 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLoader } from '@cm/datasets';
-import { consistencyLoss, consistencyTarget, pseudoHuber } from '@cm/ect';
-import { edm2Denoiser, normalizeWeights } from '@cm/edm2-unet';
-import { adam, type Optimizer, powerFunctionEma } from '@cm/optimizers';
-import { key, normal, normalArray, split } from '@cm/random';
+import { pseudoHuber } from '@cm/ect';
+import { adam, powerFunctionEma } from '@cm/optimizers';
+import { key, split } from '@cm/random';
 import { sampleMultistep } from '@cm/samplers';
 import { inverseSquareRoot, logNormalNoiseLevels } from '@cm/schedules';
 import { referenceSet } from '@cm/stable-target';
+import {
+  consistencyObjective,
+  createTrainer,
+  initialState,
+  logTo,
+  type TrainingState,
+  withDenoiser,
+} from '@cm/trainer';
+import { jsonLines, loadState, saveState } from '@cm/trainer/node';
 import * as tf from '@tensorflow/tfjs-core';
+import { readCurve } from './curve';
 import { loadDigits } from './digits';
 import { datasetStatistics, evaluateSampler, loadFeatureExtractor } from './evaluation';
 import { type JobContext, Stopped } from './jobs';
 import { type MethodName, methods } from './methods';
-import { loadPretrained } from './network';
+import { loadPretrained, trainable } from './network';
 import { resultFile, writeResult } from './results';
-import { loadRun, saveRun } from './run-folder';
 import { network, sampling, tuning } from './settings';
-import type { CurvePoint, SampleResult, TuningResult } from './summary';
-import { disposeState, initTrainingState, trainingStep } from './training';
+import type { SampleResult, TuningResult } from './summary';
 
 const pictureFile = (steps: number) => `${steps}-step.png`;
 
-/** What a run remembers besides its tensors. */
-interface History {
-  readonly curve: CurvePoint[];
-  readonly trainingSeconds: number;
-}
+/** The average of the weights that is sampled. */
+const average = 'ema';
 
 /** Tunes the pretrained diffusion model by one method, or continues doing so, and leaves pictures and `result.json`. */
 export async function tune(name: MethodName, { options, signal, onProgress }: JobContext): Promise<void> {
@@ -35,125 +39,88 @@ export async function tune(name: MethodName, { options, signal, onProgress }: Jo
   if (existsSync(resultFile(options.out, name))) return;
   await mkdir(folder, { recursive: true });
   const method = methods[name];
+  const { batchSize, steps } = options;
 
   const digits = await loadDigits(options.data, 'train');
   const classifier = await loadFeatureExtractor();
   const reference = await datasetStatistics(classifier.extract, digits);
-  const loader = createLoader({
-    dataset: digits,
-    batchSize: options.batchSize,
-    key: split(key(options.seed), 'loader'),
-  });
-  const estimator = method.estimator(() => referenceSet({ images: digits.images, shape: digits.shape }));
-  const schedule = method.schedule(tuning.schedule);
-  const weighting = method.weighting(tuning.delta);
-  const metric = pseudoHuber({ c: tuning.c });
-  const learningRate = inverseSquareRoot(tuning.learningRate);
-  const emaBeta = powerFunctionEma({ sigmaRel: tuning.sigmaRel });
+
+  const evaluate = (state: TrainingState, evaluations: keyof typeof sampling.middle) =>
+    withDenoiser(trainable, state.averages[average]!, (model) =>
+      evaluateSampler(
+        ({ key, seeds }) =>
+          sampleMultistep(model, {
+            shape: [seeds.length, network.resolution, network.resolution, network.channels],
+            key,
+            seeds,
+            sigmaMax: sampling.sigmaMax,
+            middle: [...sampling.middle[evaluations]],
+          }),
+        {
+          extract: classifier.extract,
+          reference,
+          samples: options.samples,
+          seed: options.seed,
+          ...(state.step === steps && { picture: { folder, file: pictureFile(evaluations) } }),
+          onProgress: (step) => onProgress({ activity: `${evaluations}-step samples`, step, steps: options.samples }),
+        },
+      ),
+    );
+
   const optimizer = adam(tuning.adam);
-
-  const saved = await loadRun<History>(folder);
-  let state = saved?.state ?? (await startingState(options.start, optimizer));
-  const curve = saved?.history.curve ?? [];
-  let trainingSeconds = saved?.history.trainingSeconds ?? 0;
-
-  const evaluate = (steps: keyof typeof sampling.middle, picture: boolean) => {
-    const { weights } = normalizeWeights(network, state.ema);
-    const model = edm2Denoiser(network, weights);
-    const distance = evaluateSampler(
-      ({ key, seeds }) =>
-        sampleMultistep(model, {
-          shape: [seeds.length, network.resolution, network.resolution, network.channels],
-          key,
-          seeds,
-          sigmaMax: sampling.sigmaMax,
-          middle: [...sampling.middle[steps]],
-        }),
-      {
-        extract: classifier.extract,
-        reference,
-        samples: options.samples,
-        seed: options.seed,
-        ...(picture && { picture: { folder, file: pictureFile(steps) } }),
-        onProgress: (step) => onProgress({ activity: `${steps}-step samples`, step, steps: options.samples }),
-      },
-    );
-    return distance.finally(() => tf.dispose(weights));
-  };
-
-  const save = () => saveRun<History>(folder, { state, history: { curve, trainingSeconds } });
-
-  for (;;) {
-    const due = state.step % tuning.evaluateEvery === 0 || state.step === options.steps;
-    if (due && curve.at(-1)?.step !== state.step) {
-      const picture = state.step === options.steps;
-      curve.push({ step: state.step, frechet: { 1: await evaluate(1, picture), 2: await evaluate(2, picture) } });
-      await save();
-    }
-    if (state.step >= options.steps) break;
-    if (signal.aborted) {
-      await save();
-      throw new Stopped();
-    }
-
-    const begun = performance.now();
-    const result = tuningStep();
-    state = result.state;
-    const seconds = (performance.now() - begun) / 1000;
-    trainingSeconds += seconds;
-    onProgress({
-      activity: 'tuning',
-      step: state.step,
-      steps: options.steps,
-      loss: result.loss,
-      imagesPerSecond: options.batchSize / seconds,
-    });
-    if (state.step % tuning.saveEvery === 0) await save();
-    // Lets messages from the parent in.
-    await new Promise(setImmediate);
-  }
-
-  const last: Record<number, number> = { ...curve.at(-1)!.frechet, 4: await evaluate(4, true) };
-  const samples = ([1, 2, 4] as const).map((steps): SampleResult => {
-    return { steps, evaluations: steps, frechet: last[steps]!, file: `${name}/${pictureFile(steps)}` };
+  const states = join(folder, 'states');
+  const state = (await loadState(states)) ?? (await startingState());
+  const trainer = createTrainer({
+    state,
+    network: trainable,
+    objective: consistencyObjective({
+      estimator: method.estimator(() => referenceSet({ images: digits.images, shape: digits.shape })),
+      schedule: method.schedule(tuning.schedule),
+      weighting: method.weighting(tuning.delta),
+      metric: pseudoHuber({ c: tuning.c }),
+      noiseLevels: (normals) => logNormalNoiseLevels(normals, tuning.noise),
+    }),
+    optimizer,
+    averages: { [average]: powerFunctionEma({ sigmaRel: tuning.sigmaRel }) },
+    learningRate: inverseSquareRoot(tuning.learningRate),
+    data: createLoader({ dataset: digits, batchSize, key: split(key(options.seed), 'loader') }),
+    batchSize,
+    totalImages: steps * batchSize,
+    signal,
+    evaluate: {
+      every: tuning.evaluateEvery * batchSize,
+      run: async (state) => ({ 1: await evaluate(state, 1), 2: await evaluate(state, 2) }),
+    },
+    save: { every: tuning.saveEvery * batchSize, run: (state) => saveState(states, state, { keep: 1 }) },
   });
-  const imagesPerSecond = (options.steps * options.batchSize) / trainingSeconds;
-  await writeResult(options.out, name, { title: method.title, curve, samples, imagesPerSecond } satisfies TuningResult);
-  disposeState(state);
 
-  function tuningStep() {
-    const { step } = state;
-    const stepKey = split(key(options.seed), 'step', step);
-    const batch = loader.batchAt(step);
-    const noise = normal(split(stepKey, 'noise'), batch.images.shape) as tf.Tensor4D;
-    const t = logNormalNoiseLevels(normalArray(split(stepKey, 't'), options.batchSize), tuning.noise);
-    return trainingStep(
-      state,
-      { network, optimizer, learningRate: learningRate(step), emaBeta: emaBeta(step + 1) },
-      (teacher) => {
-        const target = consistencyTarget({
-          teacher,
-          batch: { images: batch.images, noise, t, indices: batch.indices },
-          estimator,
-          schedule,
-          weighting,
-          iteration: step,
-        });
-        return {
-          loss: (student) => consistencyLoss(student, target, { metric }),
-          dispose: () => {
-            target.dispose();
-            tf.dispose([batch.images, noise]);
-          },
-        };
-      },
-    );
+  const log = join(folder, 'log.jsonl');
+  for await (const event of logTo(trainer, jsonLines(log))) {
+    if (event.type === 'step') {
+      const { step, loss, imagesPerSecond } = event;
+      onProgress({ activity: 'tuning', step, steps, loss, imagesPerSecond });
+    }
+    if (event.type === 'stopped' && event.reason === 'aborted') throw new Stopped();
   }
-}
 
-async function startingState(path: string, optimizer: Optimizer) {
-  const params = await loadPretrained(path);
-  const state = initTrainingState(params, optimizer);
-  tf.dispose(params);
-  return state;
+  const curve = await readCurve(log);
+  const last: Record<number, number> = { ...curve.at(-1)!.frechet, 4: await evaluate(trainer.state, 4) };
+  const samples = ([1, 2, 4] as const).map(
+    (steps): SampleResult => ({
+      steps,
+      evaluations: steps,
+      frechet: last[steps]!,
+      file: `${name}/${pictureFile(steps)}`,
+    }),
+  );
+  const imagesPerSecond = trainer.state.images / trainer.state.seconds;
+  await writeResult(options.out, name, { title: method.title, curve, samples, imagesPerSecond } satisfies TuningResult);
+  trainer.dispose();
+
+  async function startingState(): Promise<TrainingState> {
+    const params = await loadPretrained(options.start);
+    const state = initialState({ params, optimizer, averages: { [average]: null }, key: key(options.seed) });
+    tf.dispose(params);
+    return state;
+  }
 }

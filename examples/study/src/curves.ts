@@ -1,8 +1,9 @@
+import { withDenoiser } from '@cm/trainer';
 import type { TopLevelSpec } from 'vega-lite';
 import { distanceTicks } from './distance-axis';
 import { distinct, markdown, spread } from './statistics';
 import type { CommonSettings, PlannedRun } from './study';
-import { type Objective, stepsDistance, tune, withDenoiser } from './tune';
+import { type Objective, stepsDistance, tune } from './tune';
 import type { Workbench } from './workbench';
 
 /** Settings of an experiment that compares methods by their distances along training. */
@@ -14,7 +15,7 @@ export interface CurveSettings extends CommonSettings {
   readonly samples: number;
 }
 
-/** How a method's distance from the digits fell. */
+/** How a method's distance from the images fell. */
 export interface Curve {
   readonly method: string;
   readonly seed: number;
@@ -39,7 +40,7 @@ export function planCurves(settings: CurveSettings, methods: Methods): PlannedRu
           steps,
           visitAt,
           visit: (step, ema) =>
-            withDenoiser(ema, async (model) => {
+            withDenoiser(bench.network, ema, async (model) => {
               const distance = (n: 1 | 2) => stepsDistance(bench, model, n, samples);
               points.push({ step, frechet: { 1: await distance(1), 2: await distance(2) } });
             }),

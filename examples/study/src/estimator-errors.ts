@@ -1,4 +1,5 @@
 import { type ImageDataset, subset, toFloat } from '@cm/datasets';
+import type { ConsistencyModel } from '@cm/ect';
 import { integerArray, type Key, normal, split, uniformArray } from '@cm/random';
 import { posteriorLogWeights, type ReferenceSet, referenceSet, stableTarget } from '@cm/stable-target';
 import * as tf from '@tensorflow/tfjs-core';
@@ -32,7 +33,7 @@ export interface EstimatorErrorOptions {
   readonly references: readonly number[];
   readonly key: Key;
   /** A diffusion model whose answer is an estimate too, as in distillation. */
-  readonly diffusion?: (x: tf.Tensor4D, t: tf.Tensor1D) => tf.Tensor4D;
+  readonly diffusion?: ConsistencyModel;
   readonly onDraw?: (draw: number) => void;
 }
 

@@ -1,13 +1,13 @@
 import { guided } from '@cm/samplers';
 import { inverseGap, progressiveSchedule, smoother } from '@cm/schedules';
 import { stableTargetEstimator } from '@cm/sct';
+import { withDenoiser } from '@cm/trainer';
 import * as tf from '@tensorflow/tfjs-core';
 import { tuning } from '../../quickstart/src/settings';
-import { mapTensors } from '../../quickstart/src/training';
 import { distanceTicks } from './distance-axis';
 import { distinct, markdown, spread } from './statistics';
 import type { CommonSettings, Study } from './study';
-import { stepsDistance, tune, withDenoiser } from './tune';
+import { stepsDistance, tune } from './tune';
 
 interface GuidanceSettings extends CommonSettings {
   readonly steps: number;
@@ -59,15 +59,12 @@ export const guidance: Study<GuidanceSettings, Point[]> = {
           visitAt: [...averagesAt.map(stepOf), steps],
           async visit(step, ema) {
             if (step < steps) {
-              kept.set(
-                step,
-                mapTensors(ema, (tensor) => tf.clone(tensor)),
-              );
+              kept.set(step, Object.fromEntries(Object.entries(ema).map(([name, tensor]) => [name, tf.clone(tensor)])));
               return;
             }
-            await withDenoiser(ema, async (good) => {
+            await withDenoiser(bench.network, ema, async (good) => {
               for (const averageAt of averagesAt) {
-                await withDenoiser(kept.get(stepOf(averageAt))!, async (bad) => {
+                await withDenoiser(bench.network, kept.get(stepOf(averageAt))!, async (bad) => {
                   for (const strength of strengths) {
                     const model = guided(good, bad, { strength }) as typeof good;
                     const distance = (n: 1 | 2) => stepsDistance(bench, model, n, samples);

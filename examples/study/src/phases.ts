@@ -1,11 +1,12 @@
 import { samplePhased } from '@cm/samplers';
 import { inverseGap, phaseGrid, progressiveSchedule, smoother } from '@cm/schedules';
 import { stableTargetEstimator } from '@cm/sct';
+import { withDenoiser } from '@cm/trainer';
 import { sampling, tuning } from '../../quickstart/src/settings';
 import { distanceTicks } from './distance-axis';
 import { distinct, markdown, spread } from './statistics';
 import type { CommonSettings, Study } from './study';
-import { distanceOf, sampleShape, tune, withDenoiser } from './tune';
+import { distanceOf, sampleShape, tune } from './tune';
 
 interface PhasesSettings extends CommonSettings {
   readonly phases: number;
@@ -64,12 +65,18 @@ export const phases: Study<PhasesSettings, Point[]> = {
           steps,
           visitAt: Array.from({ length: Math.floor(steps / evaluateEvery) }, (_, i) => (i + 1) * evaluateEvery),
           visit: (step, ema) =>
-            withDenoiser(ema, async (model) => {
+            withDenoiser(bench.network, ema, async (model) => {
               for (const eta of etas) {
                 const frechet = await distanceOf(
                   bench,
                   ({ key, seeds: rows }) =>
-                    samplePhased(model, { key, seeds: rows, shape: sampleShape(rows.length), phases: grid, eta }),
+                    samplePhased(model, {
+                      key,
+                      seeds: rows,
+                      shape: sampleShape(bench, rows.length),
+                      phases: grid,
+                      eta,
+                    }),
                   samples,
                 );
                 points.push({ seed, step, eta, frechet });

@@ -31,9 +31,9 @@ export const posterior: Study<PosteriorSettings, EstimatorError[]> = {
   plan: ({ levels, rows, draws, references, seed }) =>
     levels.map((t) => ({
       name: `t = ${t}`,
-      make: async ({ digits, references: whole, diffusion }, onProgress) =>
+      make: async ({ images, references: whole, diffusion }, onProgress) =>
         estimatorErrors({
-          dataset: digits,
+          dataset: images,
           whole: whole(),
           t,
           rows,

@@ -1,11 +1,10 @@
 import { oneSampleEstimator } from '@cm/ect';
 import { fixedGapSchedule, inverseGap } from '@cm/schedules';
 import { stableTargetEstimator } from '@cm/sct';
-import { tuning } from '../../quickstart/src/settings';
 import { type Curve, type CurveSettings, curvePlot, curveTable, type Methods, planCurves } from './curves';
 import type { Study } from './study';
 
-const fixedAt = (learningRate: number): Methods => {
+const fixedAt = (learningRate = 1): Methods => {
   const fixed = { schedule: fixedGapSchedule(), weighting: inverseGap(), learningRate };
   return {
     'one sample (ECT)': () => ({ ...fixed, estimator: oneSampleEstimator() }),
@@ -25,7 +24,7 @@ export const references: Study<CurveSettings, Curve> = {
     full: { images: 60_000, steps: 150, evaluateEvery: 50, seeds: 3, samples: 500 },
     quick: { images: 60_000, steps: 50, evaluateEvery: 25, seeds: 1, samples: 300 },
   },
-  plan: (settings) => planCurves(settings, fixedAt(tuning.learningRate.lr)),
+  plan: (settings) => planCurves(settings, fixedAt()),
   table: curveTable,
   plot: curvePlot,
 };
@@ -39,5 +38,17 @@ export const referencesSlow: Study<CurveSettings, Curve> = {
     ...references.settings,
     full: { images: 60_000, steps: 100, evaluateEvery: 50, seeds: 3, samples: 500 },
   },
-  plan: (settings) => planCurves(settings, fixedAt(tuning.learningRate.lr / 3)),
+  plan: (settings) => planCurves(settings, fixedAt(1 / 3)),
+};
+
+/** Fig. 4 on what the paper has it on, at 16 × 16 pixels and with a smaller network. */
+export const referencesCifar10: Study<CurveSettings, Curve> = {
+  ...references,
+  name: 'references-cifar10',
+  title:
+    'Fig. 4 on CIFAR-10 at 16 × 16: fixed Δt = t/256; one sample, references in the batch, all images as references',
+  settings: {
+    full: { images: 50_000, steps: 300, evaluateEvery: 50, seeds: 3, samples: 1000 },
+    quick: { images: 50_000, steps: 50, evaluateEvery: 25, seeds: 1, samples: 300 },
+  },
 };

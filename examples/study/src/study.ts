@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '@cm/checkpoints/node';
 import * as vega from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
-import { openWorkbench, type Workbench } from './workbench';
+import { openWorkbench, type Subject, type Workbench } from './workbench';
 
 /** A part of an experiment that is computed at once, and not again. */
 export interface PlannedRun<Result> {
@@ -12,7 +12,7 @@ export interface PlannedRun<Result> {
   make(bench: Workbench, onProgress: (text: string) => void): Promise<Result>;
 }
 
-/** What every experiment's settings say: how many of the digits there are, as training images and as references. */
+/** What every experiment's settings say: how many of the images there are, as training images and as references. */
 export interface CommonSettings {
   readonly images: number;
 }
@@ -48,7 +48,12 @@ interface Stored<Result> {
 export async function runStudy<Settings extends CommonSettings, Result>(
   study: Study<Settings, Result>,
   settings: Settings,
-  { folders, backend, onProgress }: { folders: Folders; backend: string; onProgress: (text: string) => void },
+  {
+    subject,
+    folders,
+    backend,
+    onProgress,
+  }: { subject: Subject; folders: Folders; backend: string; onProgress: (text: string) => void },
 ): Promise<string> {
   await mkdir(folders.results, { recursive: true });
   await mkdir(folders.images, { recursive: true });
@@ -64,7 +69,7 @@ export async function runStudy<Settings extends CommonSettings, Result>(
   const plan = study.plan(settings);
   const missing = plan.filter(({ name }) => !Object.hasOwn(stored.runs, name));
   if (missing.length > 0) {
-    const bench = await openWorkbench(settings.images);
+    const bench = await openWorkbench(subject, settings.images);
     for (const [i, { name, make }] of missing.entries()) {
       const done = plan.length - missing.length + i;
       stored.runs[name] = await make(bench, (text) => onProgress(`${done + 1}/${plan.length} ${name}: ${text}`));

@@ -1,22 +1,20 @@
 import { createLoader } from '@cm/datasets';
-import { consistencyLoss, consistencyTarget, type Estimator, pseudoHuber } from '@cm/ect';
-import { edm2Denoiser, normalizeWeights } from '@cm/edm2-unet';
+import { type ConsistencyModel, type Estimator, pseudoHuber } from '@cm/ect';
 import { adam, powerFunctionEma } from '@cm/optimizers';
-import { key, normal, normalArray, split } from '@cm/random';
+import { key, split } from '@cm/random';
 import { sampleMultistep } from '@cm/samplers';
 import { type ConsistencySchedule, inverseSquareRoot, logNormalNoiseLevels, type Weighting } from '@cm/schedules';
-import * as tf from '@tensorflow/tfjs-core';
+import { consistencyObjective, createTrainer, initialState } from '@cm/trainer';
+import type * as tf from '@tensorflow/tfjs-core';
 import { evaluateSampler, type Sampler } from '../../quickstart/src/evaluation';
-import { network, sampling, tuning } from '../../quickstart/src/settings';
-import { type Denoiser, disposeState, initTrainingState, trainingStep } from '../../quickstart/src/training';
 import type { Workbench } from './workbench';
 
-/** What a run of tuning is to try; everything else is the quickstart's. */
+/** What a run of tuning is to try; everything else is the subject's. */
 export interface Objective {
   readonly estimator: Estimator;
   readonly schedule: ConsistencySchedule;
   readonly weighting: Weighting;
-  /** Default: the quickstart's. */
+  /** Times the subject's learning rate. Default 1. */
   readonly learningRate?: number;
 }
 
@@ -35,71 +33,58 @@ export interface TuneOptions {
 /** Tunes the pretrained network. */
 export async function tune(bench: Workbench, options: TuneOptions): Promise<void> {
   const { objective, seed, steps, visitAt, visit, onProgress } = options;
-  const { batchSize } = tuning;
-  const loader = createLoader({ dataset: bench.digits, batchSize, key: split(key(seed), 'loader') });
-  const metric = pseudoHuber({ c: tuning.c });
-  const learningRate = inverseSquareRoot({
-    ...tuning.learningRate,
-    ...(objective.learningRate && { lr: objective.learningRate }),
+  const { batchSize, learningRate, noise, c, sigmaRel, adam: moments } = bench.tuning;
+  const { learningRate: factor = 1, ...parts } = objective;
+  const optimizer = adam(moments);
+  const averages = { ema: powerFunctionEma({ sigmaRel }) };
+  const trainer = createTrainer({
+    state: initialState({ params: await bench.start(), optimizer, averages, key: key(seed) }),
+    network: bench.network,
+    objective: consistencyObjective({
+      ...parts,
+      metric: pseudoHuber({ c }),
+      noiseLevels: (normals) => logNormalNoiseLevels(normals, noise),
+    }),
+    optimizer,
+    averages,
+    learningRate: inverseSquareRoot({ ...learningRate, lr: factor * learningRate.lr }),
+    data: createLoader({ dataset: bench.images, batchSize, key: split(key(seed), 'loader') }),
+    batchSize,
+    totalImages: steps * batchSize,
   });
-  const emaBeta = powerFunctionEma({ sigmaRel: tuning.sigmaRel });
-  const optimizer = adam(tuning.adam);
-
-  let state = initTrainingState(await bench.start(), optimizer);
-  while (state.step < steps) {
-    const { step } = state;
-    const stepKey = split(key(seed), 'step', step);
-    const batch = loader.batchAt(step);
-    const noise = normal(split(stepKey, 'noise'), batch.images.shape) as tf.Tensor4D;
-    const t = logNormalNoiseLevels(normalArray(split(stepKey, 't'), batchSize), tuning.noise);
-    const settings = { network, optimizer, learningRate: learningRate(step), emaBeta: emaBeta(step + 1) };
-    const result = trainingStep(state, settings, (teacher) => {
-      const target = consistencyTarget({
-        teacher,
-        batch: { images: batch.images, noise, t, indices: batch.indices },
-        ...objective,
-        iteration: step,
-      });
-      return { loss: (student) => consistencyLoss(student, target, { metric }), dispose: target.dispose };
-    });
-    tf.dispose([batch.images, noise]);
-    state = result.state;
-    onProgress(`step ${state.step} of ${steps}, loss ${result.loss.toPrecision(3)}`);
-    if (visitAt.includes(state.step)) await visit(state.step, state.ema);
-    // Lets an interrupt in.
-    await new Promise(setImmediate);
+  for await (const event of trainer) {
+    if (event.type !== 'step') continue;
+    onProgress(`step ${event.step} of ${steps}, loss ${event.loss.toPrecision(3)}`);
+    if (visitAt.includes(event.step)) await visit(event.step, trainer.state.averages.ema!);
   }
-  disposeState(state);
-}
-
-/** Calls `use` with the denoiser of given parameters. */
-export async function withDenoiser<T>(params: tf.NamedTensorMap, use: (model: Denoiser) => Promise<T>): Promise<T> {
-  const { weights } = normalizeWeights(network, params);
-  try {
-    return await use(edm2Denoiser(network, weights));
-  } finally {
-    tf.dispose(weights);
-  }
+  trainer.dispose();
 }
 
 /** Shape of a batch of samples. */
-export const sampleShape = (count: number) =>
-  [count, network.resolution, network.resolution, network.channels] as [number, number, number, number];
+export function sampleShape({ images }: Workbench, count: number): [number, number, number, number] {
+  const [, height, width, channels] = images.shape;
+  return [count, height, width, channels];
+}
 
-/** Fréchet distance of samples from the digits. All samplers start from the same noise. */
+/** Fréchet distance of samples from the images. All samplers start from the same noise. */
 export async function distanceOf(bench: Workbench, sampler: Sampler, samples: number): Promise<number> {
   return evaluateSampler(sampler, { ...(await bench.features()), samples, seed: 0 });
 }
 
 /** Fréchet distance of a consistency model's samples in one or two steps. */
-export function stepsDistance(bench: Workbench, model: Denoiser, steps: 1 | 2, samples: number): Promise<number> {
-  const { sigmaMax, middle } = sampling;
+export function stepsDistance(
+  bench: Workbench,
+  model: ConsistencyModel,
+  steps: 1 | 2,
+  samples: number,
+): Promise<number> {
+  const { sigmaMax, middle } = bench.sampling;
   const sampler: Sampler = (seeded) =>
     sampleMultistep(model, {
       ...seeded,
-      shape: sampleShape(seeded.seeds.length),
+      shape: sampleShape(bench, seeded.seeds.length),
       sigmaMax,
-      middle: [...middle[steps]],
+      middle: steps === 1 ? [] : [middle],
     });
   return distanceOf(bench, sampler, samples);
 }

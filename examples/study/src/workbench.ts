@@ -1,62 +1,94 @@
 import type { ImageDataset } from '@cm/datasets';
+import type { ConsistencyModel } from '@cm/ect';
 import type { FeatureStatistics } from '@cm/fid';
 import { type ReferenceSet, referenceSet } from '@cm/stable-target';
+import type { TrainableNetwork } from '@cm/trainer';
 import * as tf from '@tensorflow/tfjs-core';
-import { loadDigits, mnistFolder } from '../../quickstart/src/digits';
 import { datasetStatistics, loadFeatureExtractor } from '../../quickstart/src/evaluation';
-import { loadDiffusionModel, loadPretrained } from '../../quickstart/src/network';
-import { assets } from '../../quickstart/src/settings';
-import type { Denoiser } from '../../quickstart/src/training';
+import type { tuning } from '../../quickstart/src/settings';
 
-/** What the experiments share. Everything but the images is loaded when it is first asked for, and lives until `dispose`. */
-export interface Workbench {
-  /** MNIST at 16 × 16: the first of its training images. */
-  readonly digits: ImageDataset;
-  /** All of them as references. */
+/** How a network is tuned, as far as experiments do not say. */
+export type TuningSettings = Pick<
+  typeof tuning,
+  'batchSize' | 'learningRate' | 'adam' | 'noise' | 'schedule' | 'c' | 'delta' | 'sigmaRel'
+>;
+
+/** The noise level at which samples begin, and the one in the middle of two steps. */
+export interface SamplingSettings {
+  readonly sigmaMax: number;
+  readonly middle: number;
+}
+
+/** What experiments are made on: images, a diffusion model of them, and features to measure distances by. */
+export interface Subject {
+  /** The training images, all of them. */
+  loadImages(): Promise<ImageDataset>;
+  readonly network: TrainableNetwork;
+  /** Parameters of the pretrained diffusion model. The caller's. */
+  loadStart(): Promise<tf.NamedTensorMap>;
+  /** File of the classifier whose features distances are taken between. */
+  readonly classifier: string;
+  readonly tuning: { readonly [Key in keyof TuningSettings]: Widened<TuningSettings[Key]> };
+  readonly sampling: SamplingSettings;
+}
+
+type Widened<T> = T extends number ? number : { readonly [Key in keyof T]: Widened<T[Key]> };
+
+/** A subject, opened. Everything but the images is loaded when it is first asked for, and lives until `dispose`. */
+export interface Workbench extends Pick<Subject, 'network' | 'tuning' | 'sampling'> {
+  /** The first of the training images. */
+  readonly images: ImageDataset;
+  /** All of `images` as references. */
   references(): ReferenceSet;
-  /** The features between whose distributions distances are taken, and their statistics over the digits. */
+  /** The features between whose distributions distances are taken, and their statistics over the images. */
   features(): Promise<{ extract: (images: tf.Tensor4D) => tf.Tensor2D; reference: FeatureStatistics }>;
   /** Parameters of the pretrained diffusion model. */
   start(): Promise<tf.NamedTensorMap>;
   /** The pretrained diffusion model. */
-  diffusion(): Promise<Denoiser>;
+  diffusion(): Promise<ConsistencyModel>;
   dispose(): void;
 }
 
-/** Opens the quickstart's digits, pretrained network and classifier. */
-export async function openWorkbench(count: number): Promise<Workbench> {
-  const all = await loadDigits(mnistFolder(), 'train');
+/** Opens a subject with its first `count` images. */
+export async function openWorkbench(subject: Subject, count: number): Promise<Workbench> {
+  const { network, tuning, sampling } = subject;
+  const all = await subject.loadImages();
   const [total, height, width, channels] = all.shape;
-  const images = Math.min(count, total);
-  const digits: ImageDataset = {
+  const kept = Math.min(count, total);
+  const images: ImageDataset = {
     ...all,
-    images: all.images.subarray(0, images * height * width * channels),
-    shape: [images, height, width, channels],
-    ...(all.labels && { labels: all.labels.slice(0, images) }),
+    images: all.images.subarray(0, kept * height * width * channels),
+    shape: [kept, height, width, channels],
+    ...(all.labels && { labels: all.labels.slice(0, kept) }),
   };
 
   const frees: (() => void)[] = [];
+  const start = once(async () => {
+    const params = await subject.loadStart();
+    frees.push(() => tf.dispose(params));
+    return params;
+  });
   return {
-    digits,
+    network,
+    tuning,
+    sampling,
+    images,
     references: once(() => {
-      const set = referenceSet(digits);
+      const set = referenceSet(images);
       frees.push(() => set.dispose());
       return set;
     }),
     features: once(async () => {
-      const { params, extract } = await loadFeatureExtractor();
+      const { params, extract } = await loadFeatureExtractor(subject.classifier);
       frees.push(() => tf.dispose(params));
-      return { extract, reference: await datasetStatistics(extract, digits) };
+      return { extract, reference: await datasetStatistics(extract, images) };
     }),
-    start: once(async () => {
-      const params = await loadPretrained(assets.diffusion);
-      frees.push(() => tf.dispose(params));
-      return params;
-    }),
+    start,
     diffusion: once(async () => {
-      const { model, weights } = await loadDiffusionModel(assets.diffusion);
+      const params = await start();
+      const weights = network.prepare?.(params).weights ?? params;
       frees.push(() => tf.dispose(weights));
-      return model;
+      return network.denoiser(weights);
     }),
     dispose: () => {
       for (const free of frees) free();

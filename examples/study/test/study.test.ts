@@ -8,6 +8,7 @@ import { key } from '@cm/random';
 import { referenceSet } from '@cm/stable-target';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { digits } from '../src/digits';
 import { startEngine } from '../src/engine';
 import { estimatorErrors } from '../src/estimator-errors';
 import { estimators } from '../src/estimators';
@@ -92,6 +93,7 @@ describe('an experiment', () => {
     expect(existsSync(join(folder, study.name, `${study.name}.json`))).toBe(true);
   }
   const options = (name: string) => ({
+    subject: digits,
     folders: { results: join(folder, name), images: join(folder, name) },
     backend: tf.getBackend(),
     onProgress: () => {},
