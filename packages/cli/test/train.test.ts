@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fromTensors, readSafetensors, writeSafetensors } from '@cm/checkpoints';
 import { openCheckpoint } from '@cm/checkpoints/node';
-import { type ImageDataset, imageDataset } from '@cm/datasets';
 import { loadCifar10, writeEdmDataset } from '@cm/datasets/node';
 import { readStatistics } from '@cm/fid';
 import { key } from '@cm/random';
@@ -20,6 +19,7 @@ import { train as trainInto } from '../src/train';
 import { configOf } from '../src/train-config';
 import { startOf } from '../src/train-network';
 import { resolveRun } from '../src/train-recipe';
+import { doubled } from './doubled';
 
 // Forty images of CIFAR-10's training set.
 const cifar10 = fileURLToPath(new URL('fixtures/cifar10', import.meta.url));
@@ -217,21 +217,6 @@ describe('ImageNet-64', () => {
     });
   });
 });
-
-/** Every pixel twice as wide and high. */
-function doubled({ images, shape: [count, height, width, channels], labels }: ImageDataset): ImageDataset {
-  const large = new Uint8Array(4 * images.length);
-  let at = 0;
-  for (let image = 0; image < count; image++) {
-    for (let y = 0; y < 2 * height; y++) {
-      for (let x = 0; x < 2 * width; x++) {
-        const from = ((image * height + (y >> 1)) * width + (x >> 1)) * channels;
-        for (let c = 0; c < channels; c++) large[at++] = images[from + c]!;
-      }
-    }
-  }
-  return imageDataset({ images: large, shape: [count, 2 * height, 2 * width, channels], ...(labels && { labels }) });
-}
 
 /** A network of the example's tiny configuration as a file that says what it is. */
 async function writeNetwork(path: string): Promise<void> {
