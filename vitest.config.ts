@@ -13,7 +13,7 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['{packages,examples,tools}/*/test/**/*.test.ts'],
+    include: ['{packages,examples,tools}/*/test/**/*.test.ts', 'bench/test/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: process.env.CI ? ['default', ['json', { outputFile: 'node_modules/.cache/tests.json' }]] : ['default'],

@@ -192,13 +192,14 @@ def step():
     return loss.item()
 
 
-for _ in range(2):
-    step()
-times = []
-for _ in range(6):
-    start = time.perf_counter()
-    loss = step()
-    times.append((time.perf_counter() - start) * 1e3)
-times.sort()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"ms": round(times[3]), "min": round(times[0]), "peak": peak, "loss": loss, "version": torch.__version__}))
+if __name__ == "__main__":
+    for _ in range(2):
+        step()
+    times = []
+    for _ in range(6):
+        start = time.perf_counter()
+        loss = step()
+        times.append((time.perf_counter() - start) * 1e3)
+    times.sort()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"ms": round(times[3]), "min": round(times[0]), "peak": peak, "loss": loss, "version": torch.__version__}))
