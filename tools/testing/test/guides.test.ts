@@ -1,0 +1,46 @@
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { onEveryBackend, runReadmeExamples } from '../src';
+
+const root = new URL('../../../', import.meta.url);
+/** Runs the code of a guide, beside this test, where all packages' imports resolve. */
+const runGuide = (name: string) =>
+  runReadmeExamples(new URL(`docs/guides/${name}.md`, root), new URL('.', import.meta.url));
+
+const home = process.cwd();
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'guides-'));
+  process.chdir(folder);
+});
+afterAll(() => {
+  process.chdir(home);
+  rmSync(folder, { recursive: true });
+});
+
+it('Getting started makes a one-step generator from nothing, and samples from a published file', async () => {
+  // In place of NVIDIA's: a file of the same kind, of a tiny network.
+  const snapshot = new URL('packages/checkpoints/test/fixtures/edm2-snapshot.pkl', root);
+  copyFileSync(fileURLToPath(snapshot), 'edm2-img64-s-1073741-0.075.pkl');
+  vi.stubEnv('FAST', '1');
+  const printed = await runGuide('getting-started');
+  vi.unstubAllEnvs();
+  expect(printed).toHaveLength(4);
+  const distances = printed.slice(0, 3).map(([, distance]) => distance as number);
+  expect(distances.every((distance) => Number.isFinite(distance) && distance > 0)).toBe(true);
+  expect(printed[3]).toEqual([[4, 8, 8, 3], 4]);
+  expect(readFileSync('samples.zip').length).toBeGreaterThan(0);
+});
+
+onEveryBackend(() => {
+  it('Your own trainer says what its examples print', async () => {
+    const [all, ofClass, ofBatch, exact, shape, consistency] = await runGuide('your-own-trainer');
+    expect([all, ofClass, ofBatch]).toEqual([[[1, 1, 50, 198]], [[1, 1, 49, 99]], [[1, 1, 2, 4]]]);
+    expect([exact, shape]).toEqual([[true], [[4, 8, 8, 3]]]);
+    expect(consistency![0]).toBe(true);
+    expect(consistency![1]).toMatchObject({ badRows: 0 });
+  });
+});
