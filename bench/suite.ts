@@ -67,15 +67,15 @@ export const suites: readonly Suite[] = [
     '@cm/datasets': ours('loader'),
     'PyTorch DataLoader': theirs('loader'),
   }),
-  suite('checkpoints', 'Opening 256 MB of parameters and reading all of them', {
+  suite('checkpoints', 'Opening 256 MB of parameters: from the file to tensors', {
     '@cm/checkpoints': ours('checkpoints'),
     'PyTorch, safetensors': theirs('checkpoints'),
   }),
   suite('random', 'Ten million normal numbers', {
-    '@cm/random': ours('random'),
-    'tfjs, CPU backend': { ...ours('random', 'tfjs'), rival: true },
-    PyTorch: theirs('random', 'torch'),
-    NumPy: theirs('random', 'numpy'),
+    '@cm/random': ours('normal'),
+    'tfjs, CPU backend': { ...ours('normal', 'tfjs'), rival: true },
+    PyTorch: theirs('normal', 'torch'),
+    NumPy: theirs('normal', 'numpy'),
   }),
   suite('start-up', 'From nothing to the first result', {
     'Node.js': ours('start-up'),

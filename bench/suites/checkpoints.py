@@ -15,7 +15,7 @@ def opening(name, write, read):
     def prepare():
         path = f"{folder.name}/{name}"
         write(tensors, path)
-        return lambda: sum(tensor.sum() for tensor in read(path).values())
+        return lambda: read(path)
 
     return timed(prepare)
 

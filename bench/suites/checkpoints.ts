@@ -1,10 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type FileTensor, toFloat32, writeSafetensors, writeTorchStateDict } from '@cm/checkpoints';
+import { type FileTensor, toTensors, writeSafetensors, writeTorchStateDict } from '@cm/checkpoints';
 import { openCheckpoint } from '@cm/checkpoints/node';
+import * as tf from '@tensorflow/tfjs-core';
+import { useBackend } from '../backend';
 import { serve, timed } from '../serve';
 
+await useBackend('torch');
 const folder = mkdtempSync(join(tmpdir(), 'bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
@@ -28,11 +31,8 @@ await serve(
         const path = join(folder, file);
         writeFileSync(path, write(tensors));
         return async () => {
-          const { tensors } = await openCheckpoint(path);
-          let sum = 0;
-          for (const { data, dtype } of Object.values(tensors))
-            for (const value of toFloat32(data, dtype)) sum += value;
-          return sum;
+          const opened = toTensors((await openCheckpoint(path)).tensors);
+          tf.dispose(opened);
         };
       }),
     ]),

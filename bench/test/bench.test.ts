@@ -7,7 +7,7 @@ import { suites } from '../suite';
 
 describe('the benchmark', () => {
   it('measures in processes that take turns', async () => {
-    const { cases, measure, end } = await start({ script: 'suites/random.ts' }, 'none');
+    const { cases, measure, end } = await start({ script: 'suites/normal.ts' }, 'none');
     expect(cases).toEqual(['ten million']);
     expect(await measure('ten million')).toBeGreaterThan(0);
     expect(await measure('#peak')).toBeGreaterThan(40);
@@ -16,8 +16,8 @@ describe('the benchmark', () => {
   });
 
   it('says which process did not start', async () => {
-    await expect(start({ script: 'suites/random.py', args: ['numpy'] }, 'no-such-python')).rejects.toThrow(
-      'suites/random.py numpy ended',
+    await expect(start({ script: 'suites/normal.py', args: ['numpy'] }, 'no-such-python')).rejects.toThrow(
+      'suites/normal.py numpy ended',
     );
   });
 

@@ -1,8 +1,7 @@
 import pathlib
 import sys
 
-here = pathlib.Path(__file__).parent
-sys.path[0] = str(here.parent)  # Not this folder: its random.py is this one, and the standard library's is wanted.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from serve import serve, timed
 
 if sys.argv[1] == "torch":
