@@ -28,7 +28,7 @@ export const trainable: TrainableNetwork = {
 /** How the network was pretrained as a diffusion model, with noise levels that reach up to where one-step samples start. */
 export const pretraining = {
   batchSize: 64,
-  steps: 4000,
+  steps: 2200,
   learningRate: { lr: 2e-3, referenceSteps: 1000, warmupSteps: 100 },
   noise: { mean: -0.4, std: 1.4 },
   sigmaRel: 0.1,

@@ -48,7 +48,7 @@ export const referencesCifar10: Study<CurveSettings, Curve> = {
   title:
     'Fig. 4 on CIFAR-10 at 16 × 16: fixed Δt = t/256; one sample, references in the batch, all images as references',
   settings: {
-    full: { images: 50_000, steps: 300, evaluateEvery: 50, seeds: 3, samples: 1000 },
+    full: { images: 50_000, steps: 200, evaluateEvery: 50, seeds: 3, samples: 500 },
     quick: { images: 50_000, steps: 50, evaluateEvery: 25, seeds: 1, samples: 300 },
   },
 };
