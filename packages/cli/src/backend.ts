@@ -1,26 +1,44 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
+import type { Precision } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
 
-/** What computes: libtorch, or WebAssembly, which is everywhere. */
-export type BackendName = 'torch' | 'wasm';
+/** What computes: libtorch, TensorFlow, or WebAssembly, which is everywhere. */
+export const backendNames = ['torch', 'tensorflow', 'wasm'] as const;
+export type BackendName = (typeof backendNames)[number];
+
+/** How the torch backend computes; the others have float32 alone. */
+export interface Exactness {
+  /** Default 'float32'. */
+  readonly precision?: Precision;
+  /** Whether the same call gives the same bits every time, where libtorch can. Default false. */
+  readonly deterministic?: boolean;
+}
 
 /**
  * Makes a backend the current one: `torch` where libtorch has been set up (`npx cm-torch setup`), else `wasm`, unless one is named.
  *
+ * @param named One of {@link backendNames}; `auto` is the same as none.
  * @returns its name
- * @throws Error when the one that is named cannot be had
+ * @throws Error when the one that is named cannot be had, or has no such precision
  */
-export async function useBackend(named?: string, threads?: number): Promise<BackendName> {
-  if (named !== undefined && named !== 'torch' && named !== 'wasm') {
-    throw new Error(`--backend is ${named}, expected torch or wasm`);
-  }
+export async function useBackend(named?: string, threads?: number, exactness: Exactness = {}): Promise<BackendName> {
   // Loaded when needed: commands that compute nothing start at once.
   const { configureTorch, isInstalled } = await import('@cm/torch');
-  const backend = named ?? (isInstalled() ? 'torch' : 'wasm');
+  const backend = named === undefined || named === 'auto' ? (isInstalled() ? 'torch' : 'wasm') : named;
   if (backend === 'torch') {
     await tf.setBackend('torch');
-    if (threads) configureTorch({ threads });
+    configureTorch({ ...exactness, ...(threads !== undefined && { threads }) });
+    return backend;
+  }
+  if (backend !== 'wasm' && backend !== 'tensorflow') {
+    throw new Error(`--backend is ${backend}, expected one of ${backendNames.join(', ')}`);
+  }
+  const { precision = 'float32' } = exactness;
+  if (precision !== 'float32') throw new Error(`--precision is ${precision}, expected float32 on ${backend}`);
+  if (backend === 'tensorflow') {
+    const { useTensorFlow } = await import('@cm/tfjs-node');
+    await useTensorFlow(threads === undefined ? {} : { threads });
     return backend;
   }
   const { setThreadsCount, setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');

@@ -3,6 +3,7 @@ import { type ConvertOptions, convert } from './convert';
 import { addDatasetCommand } from './dataset-command';
 import { addFidCommands } from './fid-command';
 import { inspect } from './inspect';
+import { addSampleCommand } from './sample-command';
 import { sizeOf, tableOf } from './table';
 import { addTrainCommand } from './train-command';
 
@@ -25,7 +26,7 @@ const terminal: Output = {
 export async function run(argv: readonly string[], { out, err }: Output = terminal): Promise<number> {
   const print = (value: unknown) => out(`${JSON.stringify(value, null, 2)}\n`);
   const program = new Command('cm')
-    .description('Consistency models: looks into checkpoints and converts them.')
+    .description('Consistency models: trains them, samples them, measures, and converts checkpoints.')
     .exitOverride()
     .configureOutput({ writeOut: out, writeErr: err })
     .showHelpAfterError('(--help lists commands and options)');
@@ -61,6 +62,7 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
   addFidCommands(program, { out, err });
   addDatasetCommand(program, { out, err });
   addTrainCommand(program, { out, err });
+  addSampleCommand(program, { out, err });
 
   try {
     await program.parseAsync(argv, { from: 'user' });

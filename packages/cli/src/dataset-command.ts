@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
-import type { ConvertOptions, WriteProgress } from '@cm/datasets/node';
+import type { ConvertOptions } from '@cm/datasets/node';
 import { type Command, Option } from 'commander';
 import type { Output } from './command';
+import { whole } from './flags';
+import { countReporter } from './progress';
 import { printable } from './table';
 
 interface Flags {
@@ -36,7 +38,7 @@ export function addDatasetCommand(program: Command, { out, err }: Output): void 
       if (!flags.force && (await exists(to))) throw new Error(`${to} is there already; --force replaces it`);
       // Loaded when needed: other commands start at once.
       const { convertDataset } = await import('@cm/datasets/node');
-      const made = await convertDataset(source, to, { ...optionsOf(flags), onProgress: reporter(err) });
+      const made = await convertDataset(source, to, { ...optionsOf(flags), onProgress: countReporter(err) });
       for (const reason of made.damaged) err(`cm: left out ${printable(reason)}\n`);
       const { images, classes, resolution, damaged } = made;
       if (flags.json) out(`${JSON.stringify({ to, ...made }, null, 2)}\n`);
@@ -53,38 +55,11 @@ export function addDatasetCommand(program: Command, { out, err }: Output): void 
 }
 
 function optionsOf({ resolution, crop, part, threads }: Flags): ConvertOptions {
-  const whole = (name: string, text: string, least: number) => {
-    const value = Number(text);
-    if (text.trim() === '' || !(Number.isInteger(value) && value >= least)) {
-      throw new Error(`--${name} is ${text}, expected a whole number from ${least}`);
-    }
-    return value;
-  };
   return {
     crop,
     part,
-    ...(resolution !== undefined && { resolution: whole('resolution', resolution, 1) }),
-    ...(threads !== undefined && { threads: whole('threads', threads, 0) }),
-  };
-}
-
-/** Seconds between two lines of progress. */
-const INTERVAL = 10;
-
-function reporter(err: Output['err']): (progress: WriteProgress) => void {
-  // The first image comes when the source has been read.
-  let start: number | undefined;
-  let next = INTERVAL;
-  return ({ done, total, resumed }) => {
-    if (start === undefined && resumed > 0) err(`cm: goes on after ${resumed.toLocaleString('en')} images\n`);
-    start ??= performance.now();
-    const seconds = (performance.now() - start) / 1000;
-    if (seconds < next) return;
-    next = seconds + INTERVAL;
-    const rate = (done - resumed) / seconds;
-    const minutes = Math.ceil((total - done) / rate / 60);
-    const counts = `${done.toLocaleString('en')} of ${total.toLocaleString('en')} images`;
-    err(`cm: ${counts}, ${Math.round(rate).toLocaleString('en')} a second, ${minutes} min left\n`);
+    ...(resolution !== undefined && { resolution: whole('resolution', 1)(resolution) }),
+    ...(threads !== undefined && { threads: whole('threads', 0)(threads) }),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   type Resize,
   stats,
 } from './fid';
+import { whole } from './flags';
 
 interface Flags {
   readonly features: NetworkName;
@@ -36,7 +37,7 @@ export function addFidCommands(program: Command, { out, err }: Output): void {
         'legacy',
       )
       .option('--batch <images>', 'images in one pass of the network', '32')
-      .option('--backend <name>', 'torch or wasm; default: torch where it is set up')
+      .option('--backend <name>', 'torch, tensorflow or wasm; default: torch where it is set up')
       .option('--threads <count>', 'threads of the backend')
       .option('--cache <folder>', 'keeps features there: a run that was stopped goes on where it was')
       .option('--json', 'as JSON', false);
@@ -83,17 +84,11 @@ function optionsOf(
   { features, weights, sha256, resize, cache, backend, ...flags }: Flags,
   err: Output['err'],
 ): FeatureOptions {
-  const count = (name: string, text: string) => {
-    const value = Number(text);
-    if (!(Number.isInteger(value) && value >= 1))
-      throw new Error(`--${name} is ${text}, expected a whole number from 1`);
-    return value;
-  };
   return {
     features,
     resize,
-    batch: count('batch', flags.batch),
-    ...(flags.threads !== undefined && { threads: count('threads', flags.threads) }),
+    batch: whole('batch', 1)(flags.batch),
+    ...(flags.threads !== undefined && { threads: whole('threads', 1)(flags.threads) }),
     ...(weights !== undefined && { weights }),
     ...(sha256 !== undefined && { sha256 }),
     ...(backend !== undefined && { backend }),

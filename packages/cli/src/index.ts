@@ -11,5 +11,9 @@ export {
   type Resize,
   stats,
 } from './fid';
+export type { GenerateOptions } from './generate';
 export { type Inspection, inspect, type TensorSummary } from './inspect';
+export type { GuidanceChoice, ModelChoice } from './model-file';
 export type { Json } from './plain';
+export type { Progress } from './progress';
+export { type SampleCommandOptions, type Sampled, sample } from './sample';

@@ -1,6 +1,7 @@
 import type { Precision } from '@cm/torch';
 import { type Command, CommanderError, Option } from 'commander';
 import type { Output } from './command';
+import { whole } from './flags';
 import type { RunFlags } from './train-recipe';
 
 interface Flags {
@@ -10,7 +11,7 @@ interface Flags {
   readonly out?: string;
   readonly config?: string;
   readonly reference?: string;
-  readonly backend: 'auto' | 'wasm' | 'torch';
+  readonly backend: string;
   readonly precision: Precision;
   readonly threads?: number;
   readonly batch?: number;
@@ -40,7 +41,7 @@ export function addTrainCommand(program: Command, { out, err }: Output): void {
     .option('--images <count>', 'images to train on in all', whole('images', 1))
     .option('--seed <number>', 'of everything random', whole('seed', 0))
     .option('--reference <file>', 'statistics for distances in training; default: made of the training images')
-    .addOption(new Option('--backend <name>').choices(['auto', 'wasm', 'torch']).default('auto'))
+    .addOption(new Option('--backend <name>').choices(['auto', 'wasm', 'tensorflow', 'torch']).default('auto'))
     .addOption(new Option('--precision <type>', 'torch').choices(['float32', 'tf32', 'bfloat16']).default('float32'))
     .option('--threads <count>', 'threads of the backend', whole('threads', 1))
     .option('--dry-run', 'prints the resolved recipe and what it costs, and starts nothing', false)
@@ -49,16 +50,6 @@ export function addTrainCommand(program: Command, { out, err }: Output): void {
       // As a shell reports a command that Ctrl-C ended.
       throw new CommanderError(130, 'cm.stopped', 'stopped');
     });
-}
-
-function whole(name: string, least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() === '' || !(Number.isSafeInteger(value) && value >= least)) {
-      throw new Error(`--${name} is ${text}, expected a whole number from ${least}`);
-    }
-    return value;
-  };
 }
 
 /** @returns whether training came to its end */
@@ -92,14 +83,8 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
   const start = await startOf(resolved.recipe, source);
 
   const { useBackend } = await import('./backend');
-  const backend = await useBackend(flags.backend === 'auto' ? undefined : flags.backend, flags.threads);
-  if (backend === 'torch') {
-    const { configureTorch } = await import('@cm/torch');
-    const { precision, threads } = flags;
-    configureTorch({ precision, deterministic: true, ...(threads !== undefined && { threads }) });
-  } else if (flags.precision !== 'float32') {
-    throw new Error(`--precision is ${flags.precision}, expected float32 on ${backend}`);
-  }
+  const { precision, threads } = flags;
+  const backend = await useBackend(flags.backend, threads, { precision, deterministic: true });
   const { inception } = await import('./train-evaluation');
   const extractor = await inception().catch((error: Error) => {
     err(`cm: Fréchet distances are not measured in training: ${error.message}\n`);
@@ -115,7 +100,7 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
     start,
     data,
     out: folder,
-    backend: { name: backend, precision: flags.precision },
+    backend: { name: backend, precision },
     ...(extractor && { extractor }),
     ...(flags.reference !== undefined && { reference: flags.reference }),
     signal: stopOnSignals(),

@@ -12,20 +12,12 @@ import {
   writeStatistics,
 } from '@cm/fid';
 import { findInceptionWeights, loadInception, readStatisticsFile } from '@cm/fid/node';
-import { type Key, key, split } from '@cm/random';
-import {
-  type Denoiser,
-  type SampleOptions,
-  sampleMultistep,
-  sampleOneStep,
-  samplePhased,
-  toPixels,
-} from '@cm/samplers';
-import { phaseGrid } from '@cm/schedules';
+import { toPixels } from '@cm/samplers';
 import { type TrainingState, withDenoiser } from '@cm/trainer';
 import * as tf from '@tensorflow/tfjs-core';
 import { gridPng } from './image-grid';
 import type { Network } from './network';
+import { drawn, firstNumbers, noiseOf, samplingsOf } from './sampling';
 import type { RunSettings } from './train-config';
 import type { TrainingData } from './train-data';
 import type { TrainRecipe } from './train-recipe';
@@ -80,26 +72,6 @@ async function bytesOf(source: TrainingData['images'], from: number, rows: numbe
   return images.subarray(from * size, (from + rows) * size);
 }
 
-/** A way of sampling, and its number of evaluations. */
-export interface Sampling {
-  readonly steps: number;
-  readonly draw: (model: Denoiser, options: SampleOptions) => tf.Tensor4D;
-}
-
-/** How models of a recipe are sampled: in one and in two steps, or in as many as it has phases. */
-export function samplingsOf({ phases, eta, middle }: TrainRecipe, sigmaMax: number): Sampling[] {
-  if (phases > 1) {
-    const grid = phaseGrid({ phases });
-    const draw: Sampling['draw'] = (model, options) =>
-      samplePhased(model, { ...options, phases: grid, ...(eta !== undefined && { eta }) });
-    return [{ steps: phases, draw }];
-  }
-  const one: Sampling = { steps: 1, draw: (model, options) => sampleOneStep(model, { ...options, sigmaMax }) };
-  if (middle === undefined) return [one];
-  const draw: Sampling['draw'] = (model, options) => sampleMultistep(model, { ...options, sigmaMax, middle: [middle] });
-  return [one, { steps: 2, draw }];
-}
-
 /** Options of {@link evaluator}. */
 export interface EvaluatorOptions {
   readonly network: Network;
@@ -118,13 +90,14 @@ export interface EvaluatorOptions {
  * time, so that pictures and distances change with the model alone; classes take turns.
  */
 export function evaluator({ network, recipe, run, folder, average, distance }: EvaluatorOptions) {
-  const noise = split(key(run.seed), 'evaluation');
+  const noise = noiseOf(run.seed);
   return async (state: TrainingState): Promise<Record<string, number>> => {
     const metrics: Record<string, number> = {};
     await mkdir(join(folder, 'samples'), { recursive: true });
     await withDenoiser(network, state.averages[average]!, async (model) => {
       for (const { steps, draw } of samplingsOf(recipe, run.sigmaMax)) {
-        const batches = (count: number) => drawn({ model, draw, network, noise, count, batch: run.microBatch });
+        const batches = (count: number) =>
+          drawn({ model, draw, network, noise, numbers: firstNumbers(count), batch: run.microBatch });
         const pixels: Uint8Array[] = [];
         for (const images of batches(run.gridImages)) {
           pixels.push(toPixels(images));
@@ -140,34 +113,4 @@ export function evaluator({ network, recipe, run, folder, average, distance }: E
     });
     return metrics;
   };
-}
-
-interface Drawing {
-  readonly model: Denoiser;
-  readonly draw: Sampling['draw'];
-  readonly network: Network;
-  readonly noise: Key;
-  readonly count: number;
-  readonly batch: number;
-}
-
-/** Samples 0 to count − 1, batch by batch; the receiver's. */
-function* drawn({ model, draw, network, noise, count, batch }: Drawing): Generator<tf.Tensor4D> {
-  const { imageShape, classes } = network;
-  for (let begin = 0; begin < count; begin += batch) {
-    const seeds = Array.from({ length: Math.min(batch, count - begin) }, (_, i) => begin + i);
-    yield tf.tidy(() =>
-      draw(model, {
-        shape: [seeds.length, ...imageShape],
-        key: noise,
-        seeds,
-        ...(classes > 0 && {
-          condition: tf.tensor1d(
-            seeds.map((seed) => seed % classes),
-            'int32',
-          ),
-        }),
-      }),
-    );
-  }
 }

@@ -5,12 +5,17 @@ import { writeFileAtomically } from '@cm/checkpoints/node';
 import { differences } from './differences';
 
 /**
- * Makes the run folder, or checks that the one that is there belongs to a run of the same configuration.
+ * Makes a folder with a file that says what decides its contents, or checks that the one that is there says the same.
  *
+ * @param names The file, and what messages call the contents. Default: a run's.
  * @throws Error naming each setting that differs
  */
-export async function openRunFolder(folder: string, config: unknown): Promise<void> {
-  const file = join(folder, 'config.json');
+export async function openRunFolder(
+  folder: string,
+  config: unknown,
+  names: { readonly file: string; readonly what: string } = { file: 'config.json', what: 'a run' },
+): Promise<void> {
+  const file = join(folder, names.file);
   const text = `${JSON.stringify(config, null, 2)}\n`;
   if (!existsSync(file)) {
     await mkdir(folder, { recursive: true });
@@ -22,6 +27,6 @@ export async function openRunFolder(folder: string, config: unknown): Promise<vo
   const named = found.slice(0, 5).map(({ path, a, b }) => `${path} is ${a} there and ${b} here`);
   const more = found.length > named.length ? `, and ${found.length - named.length} more` : '';
   throw new Error(
-    `${folder} holds a run of another configuration: ${named.join(', ')}${more}. Choose another folder, or the same configuration`,
+    `${folder} holds ${names.what} of another configuration: ${named.join(', ')}${more}. Choose another folder, or the same configuration`,
   );
 }

@@ -208,7 +208,7 @@ describe('cm fid', () => {
     [
       'another backend',
       () => ['fid', at('real.npz'), at('fake.npz'), '--backend', 'x'],
-      '--backend is x, expected torch or wasm',
+      '--backend is x, expected one of torch, tensorflow, wasm',
     ],
     ['no images', () => ['stats', at('no.pth'), at('out.npz')], 'no.pth is no folder, zip or .npz of images'],
     ['another output', () => ['stats', at('real.npz'), at('out.txt')], 'ends with ".txt", expected .npz'],

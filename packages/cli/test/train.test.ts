@@ -131,6 +131,21 @@ describe('CIFAR-10', () => {
     });
   });
 
+  it('draws by cm sample the pictures of its last evaluation', async () => {
+    const out = join(folder, 'cifar10');
+    const images = join(folder, 'drawn');
+    const argv = ['sample', out, images, '--images', '4', '--steps', '2', '--backend', 'wasm'];
+    const grid = ['--grid', join(folder, 'grid.png')];
+    expect(await run([...argv, ...grid], { out: () => {}, err: () => {} })).toBe(0);
+    const [drawn, inTraining] = [join(folder, 'grid.png'), join(out, 'samples/000000000016-2-step.png')].map(
+      (path) => decode(readFileSync(path)).data,
+    );
+    // The snapshot is of float16.
+    const differences = drawn!.map((value, i) => Math.abs(value - inTraining![i]!));
+    expect(Math.max(...differences)).toBeLessThanOrEqual(2);
+    expect(new Set(inTraining).size).toBeGreaterThan(50);
+  });
+
   it('refuses another configuration in the same folder, naming what differs', async () => {
     const out = join(folder, 'cifar10');
     const { status, err } = await train([...argv, out, '--seed', '3', '--batch', '2']);
