@@ -1,9 +1,10 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isInstalled } from '@cm/torch';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { onEveryBackend, runReadmeExamples } from '../src';
+import { onEveryBackend, runReadmeExamples, useWasm } from '../src';
 
 const root = new URL('../../../', import.meta.url);
 /** Runs the code of a guide, beside this test, where all packages' imports resolve. */
@@ -43,4 +44,42 @@ onEveryBackend(() => {
     expect(consistency![0]).toBe(true);
     expect(consistency![1]).toMatchObject({ badRows: 0 });
   });
+});
+
+it('Backends starts libtorch where it is set up, WebAssembly elsewhere', async () => {
+  const [[engine, backend], [shape]] = (await runGuide('backends')) as [[string, string], [number[]]];
+  expect(engine.startsWith(isInstalled() ? 'torch' : 'wasm')).toBe(true);
+  expect(backend).toBe(isInstalled() ? 'torch' : 'wasm');
+  expect(shape).toEqual([3, 3, 8, 8]);
+});
+
+it('Your own images makes a model that cm train takes, with the configuration that it shows', async () => {
+  await useWasm();
+  const [measured, shares, gaps, factors, ...steps] = (await runGuide('your-own-images')) as unknown[][];
+  expect(measured![0]).toMatchObject({ sigmaData: expect.closeTo(0.577, 2), distance: expect.closeTo(11.2, 0) });
+  expect(shares).toEqual(['0.06', '0.002']);
+  expect(gaps![0]).toMatchObject([
+    [1, expect.closeTo(0.5, 3)],
+    expect.anything(),
+    [expect.anything(), expect.closeTo(1 / 256, 5)],
+  ]);
+  expect(factors![0]).toBeCloseTo(4.8, 1);
+  expect(steps).toHaveLength(2);
+
+  const page = readFileSync(new URL('docs/guides/your-own-images.md', root), 'utf8');
+  writeFileSync('mine.yaml', /```yaml\n([\s\S]*?)```/.exec(page)![1]!);
+  const command = /^cm (train .* --dry-run)$/m.exec(page)![1]!;
+  let [out, err] = ['', ''];
+  const { run } = await import('@cm/cli');
+  const status = await run(command.split(' '), {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+  });
+  expect([status, err]).toEqual([0, '']);
+  expect(out).toMatch(/posterior mean over all images/);
+  expect(out).toMatch(/EDM2, 16 × 16 × 3/);
 });
