@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { type ConvertOptions, convert } from './convert';
 import { addDatasetCommand } from './dataset-command';
+import { addEvaluateCommand } from './evaluate-command';
 import { addFidCommands } from './fid-command';
 import { inspect } from './inspect';
 import { addSampleCommand } from './sample-command';
@@ -63,6 +64,7 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
   addDatasetCommand(program, { out, err });
   addTrainCommand(program, { out, err });
   addSampleCommand(program, { out, err });
+  addEvaluateCommand(program, { out, err }, argv);
 
   try {
     await program.parseAsync(argv, { from: 'user' });

@@ -73,7 +73,8 @@ export function addFidCommands(program: Command, { out, err }: Output): void {
   });
 }
 
-function metricsOf(text: string): MetricName[] {
+/** Reads `--metrics`. @throws Error when a name is none */
+export function metricsOf(text: string): MetricName[] {
   const names = text.split(',');
   const unknown = names.find((name) => !metricNames.includes(name as MetricName));
   if (unknown !== undefined) throw new Error(`--metrics has "${unknown}", expected of ${metricNames.join(', ')}`);

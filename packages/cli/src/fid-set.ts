@@ -40,8 +40,7 @@ export async function readSet(
   metrics: readonly MetricName[],
   options: ReadOptions,
 ): Promise<SetOfImages> {
-  const without = metrics.find((name) => options.network.featureOf(name) === undefined);
-  if (without) throw new Error(`--metrics has ${without}, which ${options.network.name} has no features for`);
+  requireFeatures(metrics, options.network);
   const stored = await readStatisticsFile(path, options.network.distance);
   const needy = metrics.find((name) => name !== 'fid' && name !== 'sfid');
   if (stored && !needy) return ofStatistics(path, metrics, stored);
@@ -49,7 +48,7 @@ export async function readSet(
     if (!stored) throw error;
     throw new Error(`${path} has statistics alone, which ${needy} cannot be told from: images are needed`);
   });
-  return metrics.length === 0 ? { images: source.count } : await ofImages(path, source, metrics, options);
+  return metrics.length === 0 ? { images: source.count } : await setOfImages(path, source, metrics, options);
 }
 
 function ofStatistics(path: string, metrics: readonly MetricName[], stored: StoredStatistics): SetOfImages {
@@ -57,7 +56,19 @@ function ofStatistics(path: string, metrics: readonly MetricName[], stored: Stor
   return { images: stored.count ?? null, fid: stored, ...(stored.spatial && { sfid: stored.spatial }) };
 }
 
-async function ofImages(
+/** @throws Error when the network has no features for a metric. */
+export function requireFeatures(metrics: readonly MetricName[], network: Network): void {
+  const without = metrics.find((name) => network.featureOf(name) === undefined);
+  if (without) throw new Error(`--metrics has ${without}, which ${network.name} has no features for`);
+}
+
+/**
+ * What the given metrics need of images.
+ *
+ * @param path What messages and progress call them.
+ * @throws Error when an image is damaged, or weights are missing.
+ */
+export async function setOfImages(
   path: string,
   source: ImageSource,
   metrics: readonly MetricName[],

@@ -9,8 +9,8 @@ import {
   writeStatistics,
 } from '@cm/fid';
 import { useBackend } from './backend';
-import { type MetricName, type NetworkName, networkOf, type Resize } from './fid-network';
-import { type ReadOptions, readSet } from './fid-set';
+import { type MetricName, type Network, type NetworkName, networkOf, type Resize } from './fid-network';
+import { type ReadOptions, readSet, type SetOfImages } from './fid-set';
 
 export { type MetricName, metricNames, type NetworkName, networkNames, type Resize } from './fid-network';
 
@@ -59,29 +59,8 @@ export function fid(
   options: FeatureOptions = {},
 ): Promise<Evaluation> {
   return withNetwork(options, async (read) => {
-    // The Inception score is of the generated images alone.
-    const ofBoth = metrics.filter((name) => name !== 'is');
-    const [a, b] = [await readSet(real, ofBoth, read), await readSet(fake, metrics, read)];
-    const values: Record<string, number> = {};
-    if (metrics.includes('fid')) values[read.network.distance] = frechetDistance(a.fid!, b.fid!);
-    if (metrics.includes('sfid')) values.sfid = frechetDistance(a.sfid!, b.sfid!);
-    if (metrics.includes('kid')) {
-      const size = Math.min(1000, a.features!.shape[0], b.features!.shape[0]);
-      const { mean, standardDeviation } = await kidOverSubsets(a.features!, b.features!, { size });
-      Object.assign(values, { kid: mean, kidStandardDeviation: standardDeviation, kidSubsetSize: size });
-    }
-    if (metrics.includes('is')) {
-      const { mean, standardDeviation } = inceptionScore(b.logits!, { splits: Math.min(10, b.logits!.shape[0]) });
-      Object.assign(values, { inceptionScore: mean, inceptionScoreStandardDeviation: standardDeviation });
-    }
-    if (metrics.includes('pr')) {
-      const { precision, recall } = await manifoldMetrics(a.features!, b.features!);
-      Object.assign(values, { precision, recall });
-    }
-    if (metrics.includes('dc')) {
-      const { density, coverage } = await manifoldMetrics(a.features!, b.features!, { neighbors: 5 });
-      Object.assign(values, { density, coverage });
-    }
+    const [a, b] = [await readSet(real, metricsOfBoth(metrics), read), await readSet(fake, metrics, read)];
+    const values = await compare(a, b, metrics, read.network);
     return {
       real: { path: real, images: a.images },
       fake: { path: fake, images: b.images },
@@ -90,6 +69,39 @@ export function fid(
     };
   });
 }
+
+/** The values of metrics of generated images, `b`, against real ones, `a`: by name, several of some metrics. */
+export async function compare(
+  a: SetOfImages,
+  b: SetOfImages,
+  metrics: readonly MetricName[],
+  network: Network,
+): Promise<Record<string, number>> {
+  const values: Record<string, number> = {};
+  if (metrics.includes('fid')) values[network.distance] = frechetDistance(a.fid!, b.fid!);
+  if (metrics.includes('sfid')) values.sfid = frechetDistance(a.sfid!, b.sfid!);
+  if (metrics.includes('kid')) {
+    const size = Math.min(1000, a.features!.shape[0], b.features!.shape[0]);
+    const { mean, standardDeviation } = await kidOverSubsets(a.features!, b.features!, { size });
+    Object.assign(values, { kid: mean, kidStandardDeviation: standardDeviation, kidSubsetSize: size });
+  }
+  if (metrics.includes('is')) {
+    const { mean, standardDeviation } = inceptionScore(b.logits!, { splits: Math.min(10, b.logits!.shape[0]) });
+    Object.assign(values, { inceptionScore: mean, inceptionScoreStandardDeviation: standardDeviation });
+  }
+  if (metrics.includes('pr')) {
+    const { precision, recall } = await manifoldMetrics(a.features!, b.features!);
+    Object.assign(values, { precision, recall });
+  }
+  if (metrics.includes('dc')) {
+    const { density, coverage } = await manifoldMetrics(a.features!, b.features!, { neighbors: 5 });
+    Object.assign(values, { density, coverage });
+  }
+  return values;
+}
+
+/** The metrics that both sets are needed for: the Inception score is of the generated images alone. */
+export const metricsOfBoth = (metrics: readonly MetricName[]): MetricName[] => metrics.filter((name) => name !== 'is');
 
 /**
  * Writes the statistics of images to a `.npz` that other tools read too.
@@ -115,7 +127,7 @@ export async function stats(
 }
 
 /** Sets backend and network up as options say, and frees the network afterwards. */
-async function withNetwork<T>(
+export async function withNetwork<T>(
   { features = 'inception', weights, sha256, resize = 'legacy', batch = 32, ...options }: FeatureOptions,
   use: (read: ReadOptions) => Promise<T>,
 ): Promise<T> {

@@ -17,3 +17,6 @@ export function number(name: string): (text: string) => number {
     return value;
   };
 }
+
+/** Reads a flag that is whole numbers from 1, with commas. @throws Error naming the flag */
+export const wholes = (name: string) => (text: string) => text.split(',').map(whole(name, 1));

@@ -67,6 +67,17 @@ export async function withGenerator<T>(
   const guide = guidance && (await openGuide(file, guidance));
   const exactness = { deterministic: true, ...(precision !== undefined && { precision }) };
   const backend = await useBackend(options.backend, threads, exactness);
+  const { configureTorch } = await import('@cm/torch');
+  // The precision is that of the model alone: features of its images are computed in float32.
+  const exactly = (compute: () => Uint8Array | undefined) => {
+    if (backend !== 'torch') return compute();
+    configureTorch(exactness);
+    try {
+      return compute();
+    } finally {
+      configureTorch({});
+    }
+  };
   const noise = noiseOf(seed);
   const size = imageShape.reduce((product, extent) => product * extent, 1);
   return withModel(file, guide, (model) =>
@@ -77,17 +88,16 @@ export async function withGenerator<T>(
       backend,
       labelOf: (number) => (classes > 0 ? (label ?? labelOf(number, classes)) : undefined),
       *images({ draw }, numbers) {
-        for (const images of drawn({
-          model,
-          draw,
-          network,
-          noise,
-          numbers,
-          batch,
-          ...(label !== undefined && { label }),
-        })) {
-          const pixels = toPixels(images);
-          tf.dispose(images);
+        const own = label !== undefined && { label };
+        const batches = drawn({ model, draw, network, noise, numbers, batch, ...own });
+        const next = () => {
+          const { value } = batches.next();
+          if (!value) return undefined;
+          const pixels = toPixels(value);
+          tf.dispose(value);
+          return pixels;
+        };
+        for (let pixels = exactly(next); pixels; pixels = exactly(next)) {
           for (let at = 0; at < pixels.length; at += size) yield pixels.subarray(at, at + size);
         }
       },

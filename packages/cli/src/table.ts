@@ -26,7 +26,8 @@ export function tableOf(inspection: Inspection): string {
   ].join('\n');
 }
 
-function aligned(rows: readonly (readonly string[])[]): string[] {
+/** Rows with columns of one width each, the last to the right. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]!.map((_, column) => rows.reduce((width, row) => Math.max(width, row[column]!.length), 0));
   return rows.map((row) =>
     row.map((cell, i) => (i === row.length - 1 ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))).join('  '),
