@@ -11,7 +11,7 @@ import { countReporter } from './progress';
 import { aligned } from './table';
 
 interface Flags extends GenerateFlags {
-  readonly reference: string;
+  readonly reference?: string;
   readonly images: number;
   readonly steps?: readonly number[];
   readonly metrics: string;
@@ -31,7 +31,7 @@ export function addEvaluateCommand(program: Command, { out, err }: Output, argv:
       .command('evaluate')
       .description('generates images and measures how like a reference they are: FID and other metrics')
       .argument('<model>', modelArgument)
-      .requiredOption('--reference <data>', 'statistics file, or folder, zip or .npz of images')
+      .option('--reference <data>', 'statistics file, or folder, zip or .npz of images')
       .option('--images <count>', 'generated images', whole('images', 1), 50_000)
       .option('--steps <counts>', 'with commas; default: all that the recipe has', wholes('steps'))
       .option('--metrics <names>', `of ${metricNames.join(', ')}, with commas`, 'fid')
@@ -44,11 +44,13 @@ export function addEvaluateCommand(program: Command, { out, err }: Output, argv:
     .option('--out <file>', 'JSON file of the results; default: beside the model, NAME.evaluation.json')
     .option('--json', 'prints that JSON', false)
     .action(async (path: string, flags: Flags) => {
+      const { reference } = flags;
+      if (reference === undefined) throw new Error('--reference is missing, expected statistics or images');
       const metrics = metricsOf(flags.metrics);
       // Loaded when needed: other commands start at once.
       const { evaluate } = await import('./evaluate');
       const { writeFileAtomically } = await import('@cm/checkpoints/node');
-      const { reference, images, steps, features, weights, sha256, resize, cache } = flags;
+      const { images, steps, features, weights, sha256, resize, cache } = flags;
       const reporters = new Map<string, ReturnType<typeof countReporter>>();
       const evaluation = await evaluate(path, {
         ...generateOptions(flags),

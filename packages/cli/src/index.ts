@@ -1,5 +1,6 @@
 export { type Output, run } from './command';
 export { type Converted, type ConvertOptions, convert } from './convert';
+export { type Reconstructed, type ReconstructOptions, reconstruct } from './ema';
 export { type EvaluateOptions, evaluate, type ModelEvaluation, type SamplingEvaluation } from './evaluate';
 export {
   type Evaluation,
