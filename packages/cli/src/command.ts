@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { type ConvertOptions, convert } from './convert';
 import { addDatasetCommand } from './dataset-command';
+import { addDoctorCommand } from './doctor-command';
 import { addEmaCommand } from './ema-command';
 import { addEvaluateCommand } from './evaluate-command';
 import { addFidCommands } from './fid-command';
@@ -67,6 +68,7 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
   addSampleCommand(program, { out, err });
   addEvaluateCommand(program, { out, err }, argv);
   addEmaCommand(program, { out, err });
+  addDoctorCommand(program, { out, err });
 
   try {
     await program.parseAsync(argv, { from: 'user' });
