@@ -5,6 +5,7 @@ export { readNpy, readNpz, writeNpy, writeNpz } from './npy';
 export { type Checkpoint, type CheckpointFormat, type OpenOptions, openCheckpoint } from './open';
 export { type FileTensor, readSafetensors, type TensorFile, writeSafetensors } from './safetensors';
 export { type FromTensorsOptions, fromTensors, toTensors } from './tensors';
+export { type LoadedTensors, loadTensors, safetensorsHandler, saveTensors } from './tf-io';
 export { writeTorchStateDict } from './torch-write';
 export { tensorsOf } from './tree';
 export { CheckpointObject, CheckpointTensor, type CheckpointValue, type ConstructorArguments } from './values';

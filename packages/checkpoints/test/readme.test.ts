@@ -34,6 +34,6 @@ onEveryBackend(() => {
     expect(kwargs).toMatchObject({ label_dim: 4, use_fp16: true });
     expect(dataset).toMatchObject({ use_labels: true });
     expect(shape).toEqual([16, 8]);
-    expect(written).toEqual([['300'], ['torch-zip'], [[2]]]);
+    expect(written).toEqual([['300'], ['torch-zip'], [[2]], [Float32Array.of(1, 2), '300']]);
   });
 });
