@@ -1,4 +1,5 @@
 import type { Precision } from '@cm/torch';
+import type { TrainingEvent } from '@cm/trainer';
 import { type Command, CommanderError, Option } from 'commander';
 import type { Output } from './command';
 import { whole } from './flags';
@@ -18,6 +19,7 @@ interface Flags {
   readonly microBatch?: number;
   readonly images?: number;
   readonly seed?: number;
+  readonly profile?: string;
   readonly dryRun: boolean;
 }
 
@@ -44,6 +46,10 @@ export function addTrainCommand(program: Command, { out, err }: Output): void {
     .addOption(new Option('--backend <name>').choices(['auto', 'wasm', 'tensorflow', 'torch']).default('auto'))
     .addOption(new Option('--precision <type>', 'torch').choices(['float32', 'tf32', 'bfloat16']).default('float32'))
     .option('--threads <count>', 'threads of the backend', whole('threads', 1))
+    .option(
+      '--profile <file>',
+      'a trace of the kernels of steps 2 to 4 of this start, JSON for Perfetto or chrome://tracing',
+    )
     .option('--dry-run', 'prints the resolved recipe and what it costs, and starts nothing', false)
     .action(async (recipe: string, flags: Flags) => {
       if (await runTraining(recipe, flags, { out, err })) return;
@@ -108,7 +114,7 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
   });
   let finished = false;
   try {
-    for await (const event of events) {
+    for await (const event of await profiled(events, flags.profile, err)) {
       report(event);
       finished = event.type === 'stopped' && event.reason === 'finished';
     }
@@ -116,4 +122,18 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
     extractor?.dispose();
   }
   return finished;
+}
+
+/** Steps that are profiled, after the first, which sets things up. */
+const PROFILED = 3;
+
+/** The same events; where a file is named, it gets a trace of the kernels of some steps. */
+async function profiled(
+  events: AsyncIterable<TrainingEvent>,
+  file: string | undefined,
+  err: Output['err'],
+): Promise<AsyncIterable<TrainingEvent>> {
+  if (file === undefined) return events;
+  const { profileSteps } = await import('./train-profile');
+  return profileSteps(events, file, { steps: PROFILED, onMessage: (message) => err(`cm: ${message}\n`) });
 }

@@ -15,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../src';
 import { useBackend } from '../src/backend';
 import { networkConfigOf, networkOf, parametersOf } from '../src/network';
+import type { Trace } from '../src/profile';
 import { train as trainInto } from '../src/train';
 import { configOf } from '../src/train-config';
 import { startOf } from '../src/train-network';
@@ -80,7 +81,13 @@ describe('CIFAR-10', () => {
 
   it('trains on its images, stops at a signal, and goes on to the same bits', async () => {
     const [whole, parts] = [join(folder, 'cifar10'), join(folder, 'cifar10-parts')];
-    const first = await train([...argv, whole]);
+    const profile = join(folder, 'profile.json');
+    const first = await train([...argv, whole, '--profile', profile]);
+    expect(first.err).toMatch(/profile of 3 steps: .*profile\.json; \w+ \d+ %, /);
+    const { traceEvents } = JSON.parse(readFileSync(profile, 'utf8')) as Trace;
+    const spans = traceEvents.filter(({ cat }) => cat === 'step').map(({ name }) => name);
+    expect(spans.filter((name) => name.startsWith('step '))).toEqual(['step 2', 'step 3', 'step 4']);
+    expect(traceEvents.some(({ name, cat }) => name === 'Conv2D' && cat === 'kernel')).toBe(true);
     expect(first).toMatchObject({ status: 0, out: 'finished: 4 steps, 16 images\n' });
     expect(first.err).toMatch(/distances are not measured in training: no Inception-v3 weights: download/);
 
