@@ -53,6 +53,15 @@ it('Backends starts libtorch where it is set up, WebAssembly elsewhere', async (
   expect(shape).toEqual([3, 3, 8, 8]);
 });
 
+it('Evaluate finds the consistency model at the floor, and the diffusion model far above', async () => {
+  await useWasm();
+  const printed = await runGuide('evaluate');
+  const [floor, one, other, diffusion, middle] = printed.map(([, value]) => value as number);
+  expect(Math.max(one!, other!)).toBeLessThan(2 * floor!);
+  expect(diffusion).toBeGreaterThan(50 * floor!);
+  expect(middle).toBeGreaterThan(0.05);
+});
+
 it('Your own images makes a model that cm train takes, with the configuration that it shows', async () => {
   await useWasm();
   const [measured, shares, gaps, factors, ...steps] = (await runGuide('your-own-images')) as unknown[][];
