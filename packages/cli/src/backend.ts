@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 
 /** What computes: libtorch, TensorFlow, or WebAssembly, which is everywhere. */
 export const backendNames = ['torch', 'tensorflow', 'wasm'] as const;
+/** A backend that `--backend` names. */
 export type BackendName = (typeof backendNames)[number];
 
 /** How the torch backend computes; the others have float32 alone. */

@@ -34,6 +34,12 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
     .configureOutput({ writeOut: out, writeErr: err })
     .showHelpAfterError('(--help lists commands and options)');
 
+  addTrainCommand(program, { out, err });
+  addSampleCommand(program, { out, err });
+  addEvaluateCommand(program, { out, err }, argv);
+  addEmaCommand(program, { out, err });
+  addDatasetCommand(program, { out, err });
+
   program
     .command('inspect')
     .description('says what is in a checkpoint: tensors, configuration, EMA length, images seen')
@@ -63,11 +69,6 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
     });
 
   addFidCommands(program, { out, err });
-  addDatasetCommand(program, { out, err });
-  addTrainCommand(program, { out, err });
-  addSampleCommand(program, { out, err });
-  addEvaluateCommand(program, { out, err }, argv);
-  addEmaCommand(program, { out, err });
   addDoctorCommand(program, { out, err });
 
   try {

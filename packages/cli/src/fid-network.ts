@@ -14,10 +14,12 @@ import * as tf from '@tensorflow/tfjs-core';
 
 /** Metrics: Fréchet distances, kernel distance, Inception score, precision and recall, density and coverage. */
 export const metricNames = ['fid', 'sfid', 'kid', 'is', 'pr', 'dc'] as const;
+/** A metric that `--metrics` names: Fréchet distance, spatial FID, KID, Inception score, precision and recall, density and coverage. */
 export type MetricName = (typeof metricNames)[number];
 
 /** Networks whose features metrics are of: FID's Inception-v3, and the two of FD-DINOv2. */
 export const networkNames = ['inception', 'dinov2-b', 'dinov2-l'] as const;
+/** A network that `--network` names. */
 export type NetworkName = (typeof networkNames)[number];
 
 /** Kinds of resizing. */

@@ -1,8 +1,5 @@
-export type { BackendName } from './backend';
 export { type Output, run } from './command';
 export { type Converted, type ConvertOptions, convert } from './convert';
-export { type BackendReport, type Diagnosis, diagnose, type FileReport, type Speed } from './doctor';
-export { type Reconstructed, type ReconstructOptions, reconstruct } from './ema';
 export { type EvaluateOptions, evaluate, type ModelEvaluation, type SamplingEvaluation } from './evaluate';
 export {
   type Evaluation,

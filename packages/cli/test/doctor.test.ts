@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Diagnosis, diagnose, run } from '../src';
+import { run } from '../src';
+import { type Diagnosis, diagnose } from '../src/doctor';
 
 let folder: string;
 const environment = { ...process.env };
