@@ -329,12 +329,47 @@ async function float32Figure(): Promise<TopLevelSpec> {
   };
 }
 
+/** The share of training rows above a noise level, of ln t ~ N(mean, std²), and where sampling starts. */
+function noiseLevelFigure(): TopLevelSpec {
+  const settings = [
+    { method: 'CIFAR-10: P_mean −1.1, P_std 2', mean: -1.1, std: 2, sigmaMax: 80 },
+    { method: 'ImageNet-64: P_mean −0.8, P_std 1.6', mean: -0.8, std: 1.6, sigmaMax: 80 },
+    { method: 'quickstart: P_mean 0, P_std 1.5', mean: 0, std: 1.5, sigmaMax: 10 },
+  ];
+  const step = 0.005;
+  const above = (t: number, { mean, std }: { mean: number; std: number }) => {
+    const z = (Math.log(t) - mean) / std;
+    return (sum(range(2000).map((i) => Math.exp(-((z + (i + 0.5) * step) ** 2) / 2))) * step) / Math.sqrt(2 * Math.PI);
+  };
+  const values = settings.flatMap((setting) =>
+    levels(0.1, 200, 80).map((t) => ({ t, method: setting.method, share: above(t, setting) })),
+  );
+  const starts = settings.map((setting) => ({
+    t: setting.sigmaMax,
+    method: setting.method,
+    share: above(setting.sigmaMax, setting),
+  }));
+  const encoding = {
+    x: log('noise level t'),
+    y: { ...log('share of rows above t', 'share'), axis: { format: '~%' } },
+    color: colour,
+  };
+  return {
+    ...size,
+    layer: [
+      { data: { values }, mark: line, encoding },
+      { data: { values: starts }, mark: { type: 'point', filled: true, size: 90 }, encoding },
+    ],
+  };
+}
+
 const figures: Record<string, TopLevelSpec> = {
   'methods-reward': rewardFigure(),
   'methods-error': errorFigure(),
   'methods-gap': gapFigure(),
   'methods-schedule': scheduleFigure(),
   'methods-weighting': weightingFigure(),
+  'noise-levels': noiseLevelFigure(),
   'numerics-float32': await float32Figure(),
 };
 for (const [name, spec] of Object.entries(figures)) {
