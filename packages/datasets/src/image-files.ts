@@ -24,6 +24,7 @@ export interface ImageFiles {
   readonly images: readonly StoredFile[];
   /** `dataset.json` of EDM's data sets. */
   readonly json?: StoredFile;
+  /** Closes the files: images can be read no longer. */
   close(): void;
 }
 

@@ -34,6 +34,7 @@ export interface ZipArchive {
   read(name: string): Uint8Array;
   /** The same piece by piece, for files that memory should not hold; damage may show only at the end. */
   pieces(name: string): AsyncGenerator<Uint8Array>;
+  /** Closes the file. */
   close(): void;
 }
 

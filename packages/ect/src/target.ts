@@ -36,6 +36,7 @@ export interface ConsistencyTarget {
   readonly pairs: readonly NoisePair[];
   /** `teacherRows`: rows on which the teacher ran; `badRows`: rows left out for a NaN or ∞; and the estimator's own. */
   readonly stats: Readonly<Record<string, number>>;
+  /** Frees all tensors but the condition. */
   dispose(): void;
 }
 

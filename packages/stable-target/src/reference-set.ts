@@ -37,6 +37,7 @@ export interface ReferenceSet {
   withChunk<T>(chunk: Chunk, use: (rows: tf.Tensor2D) => T): T;
   /** The samples of one class as a set of their own, built once; undefined for a class that has none. */
   ofClass(label: number): ClassReferences | undefined;
+  /** Frees what is kept on the backend; the set is of no use afterwards. */
   dispose(): void;
 }
 

@@ -4,6 +4,7 @@ import type { TrainingEvent } from './events';
 export interface LogSink {
   /** Given every event in order, a `started` one first. What the sink has of steps after that one's is of a history that was not saved. */
   write(event: TrainingEvent): void | Promise<void>;
+  /** Called once, when there are no more events. */
   close(): void | Promise<void>;
 }
 

@@ -16,6 +16,7 @@ export interface Batch {
 
 /** An endless sequence of batches by position, such as the loader of `@cm/datasets`. A batch depends on its position alone. */
 export interface BatchSource {
+  /** The batch at a position, 0 or more. */
   batchAt(position: number): Batch | Promise<Batch>;
 }
 
