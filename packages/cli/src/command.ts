@@ -12,7 +12,9 @@ import { addTrainCommand } from './train-command';
 
 /** Where a command writes. */
 export interface Output {
+  /** What is asked for: the standard output. */
   readonly out: (text: string) => void;
+  /** Progress and errors: the standard error. */
   readonly err: (text: string) => void;
 }
 

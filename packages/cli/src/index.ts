@@ -1,6 +1,6 @@
 export { type Output, run } from './command';
 export { type Converted, type ConvertOptions, convert } from './convert';
-export { type EvaluateOptions, evaluate, type ModelEvaluation, type SamplingEvaluation } from './evaluate';
+export { type EvaluateOptions, evaluate, type ModelEvaluation, type ModelFacts, type SamplingEvaluation } from './evaluate';
 export {
   type Evaluation,
   type FeatureOptions,
@@ -18,3 +18,4 @@ export type { GuidanceChoice, ModelChoice } from './model-file';
 export type { Json } from './plain';
 export type { Progress } from './progress';
 export { type SampleCommandOptions, type Sampled, sample } from './sample';
+export type { TrainRecipe } from './train-recipe';

@@ -17,6 +17,7 @@ export interface SampleCommandOptions extends GenerateOptions {
   readonly grid?: string;
   /** Whether a zip or `.npz` that is there is replaced. Default false. */
   readonly force?: boolean;
+  /** Called as images are made. */
   readonly onProgress?: (progress: Progress) => void;
 }
 

@@ -20,6 +20,7 @@ export interface ConvertOptions {
   readonly part?: 'train' | 'test';
   /** Threads that decode and resize; 0 is the calling one alone. Default: the machine's, less one, from 1 to 8. */
   readonly threads?: number;
+  /** Called as images are written. */
   readonly onProgress?: (progress: WriteProgress) => void;
 }
 
