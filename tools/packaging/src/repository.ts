@@ -1,5 +1,5 @@
-// Says in every package.json where its source is, which npm's provenance needs: `tsx repository.ts https://…`, in the release workflow, which
-// knows the address. It is not written down here, so that a copy of this repository publishes under its own.
+// Says in every package.json where its source is, which npm's provenance needs. The release workflow gives the address as REPOSITORY: it is not
+// written down here, so that a copy of this repository publishes under its own.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Manifest, packages } from './packages';
@@ -15,9 +15,9 @@ export function withRepository(manifest: Manifest, name: string, url: string): M
   };
 }
 
-const url = process.argv[2];
 if (process.argv[1] === import.meta.filename) {
-  if (!url?.startsWith('https://')) throw new Error(`repository: url is ${url}, expected https://…`);
+  const url = process.env.REPOSITORY;
+  if (!url?.startsWith('https://')) throw new Error(`repository: REPOSITORY is ${url}, expected https://…`);
   for (const { name, folder, manifest } of packages) {
     writeFileSync(join(folder, 'package.json'), `${JSON.stringify(withRepository(manifest, name, url), null, 2)}\n`);
   }
