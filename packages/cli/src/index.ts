@@ -1,6 +1,12 @@
 export { type Output, run } from './command';
 export { type Converted, type ConvertOptions, convert } from './convert';
-export { type EvaluateOptions, evaluate, type ModelEvaluation, type ModelFacts, type SamplingEvaluation } from './evaluate';
+export {
+  type EvaluateOptions,
+  evaluate,
+  type ModelEvaluation,
+  type ModelFacts,
+  type SamplingEvaluation,
+} from './evaluate';
 export {
   type Evaluation,
   type FeatureOptions,
