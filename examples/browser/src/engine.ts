@@ -63,6 +63,8 @@ async function startWebGpu() {
 
 async function startWebGl() {
   await import('@tensorflow/tfjs-backend-webgl');
+  // One program for all shapes of an operation: far fewer to compile.
+  tf.env().set('WEBGL_USE_SHAPES_UNIFORMS', true);
   await tf.setBackend('webgl');
 }
 

@@ -36,7 +36,7 @@ const wanted = {
   steps: 1 as Steps,
   strength: 1,
 };
-const due = { consistency: false, diffusion: false, row: tiles };
+const due = { consistency: false, diffusion: false, row: 0 };
 let moved = 0;
 let session: Session | undefined;
 let weights: Weights | undefined;
@@ -96,7 +96,7 @@ function changeEngine() {
       say(`${title} failed, WebAssembly takes over: ${(error as Error).message}`, true);
       wanted.engine = 'wasm';
     }
-    restart();
+    moveTo(pad.position());
   })();
 }
 

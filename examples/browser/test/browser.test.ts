@@ -68,7 +68,7 @@ async function latest(page: Page, model: Told['model'], after = 0): Promise<Told
     ([model, after]) =>
       (window as unknown as { told: { model: string }[] }).told.slice(after).findLast((image) => image.model === model),
     [model, after] as const,
-    { timeout: 50_000 },
+    { timeout: 100_000 },
   );
   return (await found.jsonValue()) as Told;
 }
@@ -194,21 +194,25 @@ describe('the page', () => {
   });
 
   // While the point is held, the diffusion model waits: on a GPU that is software it would take minutes.
-  it.each(['webgl', 'webgpu'])("changes to %s, and generates Node's values there, too", async (engine) => {
-    const { page, errors } = await open('engine=wasm&seed=2');
-    await latest(page, 'consistency');
-    const box = (await page.locator('#pad').boundingBox())!;
-    const before = await count(page);
-    await page.mouse.move(box.x + 0.3 * box.width, box.y + 0.6 * box.height);
-    await page.mouse.down();
-    const image = await latest(page, 'consistency', before);
-    await page.getByLabel('Computed by').selectOption(engine);
-    const other = await latest(page, 'consistency', await count(page));
-    expect(other.engine).toBe(engine);
-    expect(other.positions).toEqual(image.positions);
-    expect(largestDifference(other.values, image.values)).toBeLessThan(1e-3);
-    expect(await distanceFromNode(other)).toBeLessThan(1e-3);
-    expect(errors).toEqual([]);
-    await page.close();
-  });
+  it.each(['webgl', 'webgpu'])(
+    "changes to %s, and generates Node's values there, too",
+    { timeout: 120_000 },
+    async (engine) => {
+      const { page, errors } = await open('engine=wasm&seed=2');
+      await latest(page, 'consistency');
+      const box = (await page.locator('#pad').boundingBox())!;
+      const before = await count(page);
+      await page.mouse.move(box.x + 0.3 * box.width, box.y + 0.6 * box.height);
+      await page.mouse.down();
+      const image = await latest(page, 'consistency', before);
+      await page.getByLabel('Computed by').selectOption(engine);
+      const other = await latest(page, 'consistency', await count(page));
+      expect(other.engine).toBe(engine);
+      expect(other.positions).toEqual(image.positions);
+      expect(largestDifference(other.values, image.values)).toBeLessThan(1e-3);
+      expect(await distanceFromNode(other)).toBeLessThan(1e-3);
+      expect(errors).toEqual([]);
+      await page.close();
+    },
+  );
 });
