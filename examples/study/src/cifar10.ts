@@ -63,7 +63,8 @@ export const cifar10 = (path: string): Subject => ({
     learningRate: { lr: 5e-4, referenceSteps: 1000 },
     adam: { beta1: 0.9, beta2: 0.99 },
     noise: { mean: 0, std: 1.5 },
-    schedule: { q: 2, d: 250, k: 8, b: 1 },
+    // Eight stages in 1,200 steps.
+    schedule: { q: 2, d: 150, k: 8, b: 1 },
     c: 0.03,
     delta: 1e-3,
     sigmaRel: 0.1,
