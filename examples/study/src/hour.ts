@@ -15,11 +15,6 @@ const methods: Methods = {
     schedule: progressiveSchedule(smoother(schedule)),
     weighting: inverseGap({ delta }),
   }),
-  'SCT, all images as references': ({ tuning: { schedule, delta }, references }) => ({
-    estimator: stableTargetEstimator({ references: references() }),
-    schedule: progressiveSchedule(smoother(schedule)),
-    weighting: inverseGap({ delta }),
-  }),
 };
 
 /** The methods whole, as their recipes are, at the size of an hour of a CPU: eight stages, to a gap of t/256. */
