@@ -31,8 +31,8 @@ beforeAll(async () => {
     target: 'es2022',
     platform: 'node',
     splitting: false,
-    noExternal: [/^(?!@tensorflow|@cm\/(torch|tfjs-node)$)/],
-    external: [/^@tensorflow/, '@cm/torch', '@cm/tfjs-node'],
+    noExternal: [/^(?!@tensorflow)/],
+    external: [/^@tensorflow/],
     banner: {
       js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
     },
