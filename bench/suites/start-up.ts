@@ -20,10 +20,12 @@ await serve({
   'libtorch, a sum': program(
     `import * as tf from '@tensorflow/tfjs-core'; import '@cm/torch'; await tf.setBackend('torch'); ${sum}`,
   ),
-  'WebAssembly, a sum': program(
-    `import * as tf from '@tensorflow/tfjs-core'; import { createRequire } from 'node:module'; import { dirname } from 'node:path';
-     import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'; import { registerWasmKernels } from '@cm/wasm-kernels';
-     setWasmPaths(dirname(createRequire(process.cwd() + '/').resolve('@tensorflow/tfjs-backend-wasm')) + '/');
-     await tf.setBackend('wasm'); await registerWasmKernels(); ${sum}`,
+  'WebAssembly, one thread, a sum': program(
+    `import * as tf from '@tensorflow/tfjs-core'; import { setWasmBackend } from '@cm/wasm-kernels';
+     await setWasmBackend({ threads: 1 }); ${sum}`,
+  ),
+  'WebAssembly, two threads, a sum': program(
+    `import * as tf from '@tensorflow/tfjs-core'; import { setWasmBackend } from '@cm/wasm-kernels';
+     await setWasmBackend({ threads: 2 }); ${sum}`,
   ),
 });

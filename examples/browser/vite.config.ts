@@ -1,6 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
+// With these a page may share memory with workers, and WebAssembly uses all cores; without them it uses one.
+const isolated = {
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+};
+
 export default defineConfig({
   // The page works from any folder of any server.
   base: './',
@@ -13,5 +19,7 @@ export default defineConfig({
       },
     ],
   },
+  server: { headers: isolated },
+  preview: { headers: isolated },
   build: { chunkSizeWarningLimit: 2000 },
 });

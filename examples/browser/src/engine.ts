@@ -68,19 +68,11 @@ async function startWebGl() {
   await tf.setBackend('webgl');
 }
 
-/** TensorFlow.js's WebAssembly backend under the kernels of @cm/wasm-kernels, which want one thread and SIMD. */
+/** TensorFlow.js's WebAssembly backend under the kernels of @cm/wasm-kernels. */
 async function startWasm() {
-  const [{ setWasmPaths }, { registerWasmKernels }, { default: simd }] = await Promise.all([
-    import('@tensorflow/tfjs-backend-wasm'),
+  const [{ setWasmBackend }, { default: binary }] = await Promise.all([
     import('@cm/wasm-kernels'),
     import('@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm?url'),
   ]);
-  tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
-  setWasmPaths({
-    'tfjs-backend-wasm.wasm': simd,
-    'tfjs-backend-wasm-simd.wasm': simd,
-    'tfjs-backend-wasm-threaded-simd.wasm': simd,
-  });
-  await tf.setBackend('wasm');
-  await registerWasmKernels();
+  await setWasmBackend({ binary });
 }

@@ -48,7 +48,8 @@ async function open(query: string, options: Parameters<Browser['newPage']>[0] = 
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('requestfailed', (request) => errors.push(request.url()));
   page.on('request', (request) => {
-    if (!request.url().startsWith(server.url) && !request.url().startsWith('data:')) errors.push(request.url());
+    const own = [server.url, `blob:${server.url}`, 'data:'];
+    if (!own.some((start) => request.url().startsWith(start))) errors.push(request.url());
   });
   await page.addInitScript(() => {
     const told: unknown[] = [];
@@ -181,6 +182,26 @@ describe('the page', () => {
       await page.close();
     },
   );
+
+  it('shares the work on WebAssembly among threads where the page is isolated, and does it on one elsewhere', async () => {
+    const threads = (page: Page) => page.evaluate(() => (crossOriginIsolated ? navigator.hardwareConcurrency : 1));
+    const isolated = await open('engine=wasm&seed=3');
+    const image = await latest(isolated.page, 'consistency');
+    expect(await isolated.page.evaluate(() => crossOriginIsolated)).toBe(true);
+    expect(isolated.page.workers().length).toBe((await threads(isolated.page)) - 1);
+    await isolated.page.close();
+
+    const page = await browser.newPage();
+    await page.route(server.url, async (route) => {
+      const response = await route.fetch();
+      const headers = Object.entries(response.headers()).filter(([name]) => !name.startsWith('cross-origin'));
+      await route.fulfill({ response, headers: Object.fromEntries(headers) });
+    });
+    await page.goto(server.url);
+    expect(await threads(page)).toBe(1);
+    await page.close();
+    expect(await distanceFromNode(image)).toBeLessThan(1e-3);
+  });
 
   it('keeps weights by the handlers of tf.io: fetched, stored in IndexedDB, loaded from there', async () => {
     await addModule(folder, fileURLToPath(new URL('tf-io-page.ts', import.meta.url)), 'tf-io.js');

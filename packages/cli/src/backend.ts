@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
 import type { Precision } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -42,11 +40,7 @@ export async function useBackend(named?: string, threads?: number, exactness: Ex
     await useTensorFlow(threads === undefined ? {} : { threads });
     return backend;
   }
-  const { setThreadsCount, setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
-  const { registerWasmKernels } = await import('@cm/wasm-kernels');
-  setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'))}/`);
-  if (threads) setThreadsCount(threads);
-  await tf.setBackend('wasm');
-  await registerWasmKernels();
+  const { setWasmBackend } = await import('@cm/wasm-kernels');
+  await setWasmBackend(threads === undefined ? {} : { threads });
   return backend;
 }

@@ -4,7 +4,7 @@ import { availableParallelism, cpus, totalmem } from 'node:os';
 import { findDinoV2Weights, findInceptionWeights } from '@cm/fid/node';
 import { isInstalled as hasTensorFlow } from '@cm/tfjs-node';
 import { isInstalled as hasTorch } from '@cm/torch';
-import { wasmKernelsSimd } from '@cm/wasm-kernels';
+import { wasmKernelsInUse } from '@cm/wasm-kernels';
 import * as tf from '@tensorflow/tfjs-core';
 import { type BackendName, backendNames, useBackend } from './backend';
 
@@ -124,7 +124,8 @@ function factsOf(name: BackendName): Pick<BackendReport, 'version' | 'device' | 
     const threads = Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism();
     return { version: `TensorFlow ${binding.TF_Version}`, device: isUsingGpuDevice ? 'gpu' : 'cpu', threads };
   }
-  return { version: `WebAssembly, ${wasmKernelsSimd()} SIMD`, device: 'cpu', threads: 1 };
+  const { simd, threads } = wasmKernelsInUse()!;
+  return { version: `WebAssembly, ${simd} SIMD`, device: 'cpu', threads };
 }
 
 function speedOf(seconds: number): Speed {

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -29,7 +29,7 @@ describe('cm doctor', () => {
       backends: [
         { name: 'torch', usable: false, advice: 'not set up: npx cm-torch setup' },
         { name: 'tensorflow', usable: false, advice: 'not set up: npx cm-tfjs-node setup' },
-        { name: 'wasm', usable: true, device: 'cpu', threads: 1 },
+        { name: 'wasm', usable: true, device: 'cpu', threads: availableParallelism() },
       ],
       files: [
         { name: 'Inception-v3', path: null, advice: expect.stringMatching(/^no Inception-v3 weights: download /) },
@@ -48,7 +48,9 @@ describe('cm doctor', () => {
     await run(['doctor'], { out: (text) => (out += text), err: () => {} });
     expect(out).toMatch(/^Node\.js +v\d+\.\d+\.\d+ on \w+ \w+; arrays of up to \d+\.\d GiB\nmachine +\d+ × /);
     expect(out).toMatch(/^torch +not set up: npx cm-torch setup$/m);
-    expect(out).toMatch(/^wasm +WebAssembly, \w+ SIMD, 1 thread: products [\d.,]+, convolutions [\d.,]+ GFLOP\/s$/m);
+    expect(out).toMatch(
+      /^wasm +WebAssembly, \w+ SIMD, \d+ threads?: products [\d.,]+, convolutions [\d.,]+ GFLOP\/s$/m,
+    );
     expect(out).toMatch(/^default +--backend wasm$/m);
   });
 

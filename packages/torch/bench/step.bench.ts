@@ -1,12 +1,12 @@
-import { configureTorch, type Precision } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
 import { profileKernels } from '../../edm2-unet/bench/profile-kernels';
+import { startBackend } from './engine/backends';
 import { benchConfig, stepFlops, trainingStep } from './step';
 
-// A whole training step on this backend: npx tsx packages/torch/bench/step.bench.ts [batch] [precision] [--profile]
-const [batch = 16, precision = 'float32'] = [Number(process.argv[2] ?? 16), process.argv[3]];
-await tf.setBackend('torch');
-configureTorch({ precision: precision as Precision });
+// A whole training step on this backend, or WebAssembly: npx tsx packages/torch/bench/step.bench.ts [batch] [precision] [--wasm] [--profile]
+const [size, precision = 'float32'] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const batch = Number(size ?? 16);
+await startBackend(process.argv.includes('--wasm') ? 'wasm' : 'torch', precision);
 const step = trainingStep(benchConfig, batch);
 const flops = stepFlops(benchConfig, batch);
 for (let i = 0; i < 2; i++) step();

@@ -1,9 +1,8 @@
-// GFLOP/s of this package's kernels and of tfjs's stock ones, taking turns in one run: npx tsx bench/kernels.bench.ts
-import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+// GFLOP/s of this package's kernels and of tfjs's stock ones, taking turns in one run: npx tsx bench/kernels.bench.ts [part of a name]
+// SIMD=plain, THREADS=2 and ROUNDS choose others.
+import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import { registerWasmKernels } from '../src';
+import { setWasmBackend } from '../src';
 
 interface Subject {
   readonly name: string;
@@ -21,11 +20,11 @@ const random = (...shape: number[]) =>
     shape,
   );
 
-setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'))}/`);
-await tf.setBackend('wasm');
 const kernels = [tf.BatchMatMul, tf.Conv2D, tf.Conv2DBackpropInput, tf.Conv2DBackpropFilter];
 const stock = new Map(kernels.map((kernel) => [kernel, tf.getKernel(kernel, 'wasm') as tf.KernelConfig | undefined]));
-await registerWasmKernels({ simd: (process.env.SIMD ?? 'auto') as 'auto' });
+console.log(
+  await setWasmBackend({ simd: (process.env.SIMD ?? 'auto') as 'auto', threads: Number(process.env.THREADS ?? 1) }),
+);
 
 function matrixProduct(m: number, n: number, k: number, transposeA: boolean, transposeB: boolean): Subject {
   return {
@@ -65,6 +64,9 @@ const subjects = (): Subject[] => [
   ...convolution([64, 16, 16, 32], 64, 1, 1),
   ...convolution([64, 16, 16, 2], 32, 3, 1),
   ...convolution([64, 16, 16, 32], 1, 3, 1),
+  ...convolution([16, 32, 32, 3], 64, 3, 1),
+  ...convolution([16, 32, 32, 4], 64, 3, 1),
+  ...convolution([16, 32, 32, 64], 3, 3, 1),
 ];
 
 const rows: Record<string, Record<string, string>> = {};

@@ -1,9 +1,10 @@
 // Convolutions over NHWC images and HWIO filters as matrix products that never build the patches matrix.
+#include "parallel.h"
 #include "tile.h"
 
 enum {
-  // Floats of packed filter that stay in the second-level cache.
-  PACKED_FILTER = 131072,
+  // Floats of packed filter at a time: a quarter of a 1 MiB second-level cache.
+  PACKED_FILTER = 65536,
   // Output pixels whose patches the filter's gradient packs at a time.
   BLOCK_PIXELS = 256,
   // Below this many channels a tap's inner loop is too short: patches are gathered into rows.
@@ -11,6 +12,8 @@ enum {
   // Up to this many results a pixel are dot products, one by one: eight columns would be mostly padding.
   FEW_RESULTS = 3,
   MAX_TAPS = 1024,
+  // Multiply-adds that are worth a piece of their own.
+  ENOUGH = 131072,
 };
 
 INLINE int is_narrow(int channels, int results) { return results <= FEW_RESULTS && channels % 4 == 0; }
@@ -34,26 +37,44 @@ INLINE void copy_few(float *to, const float *from, int n) {
   if (n & 1) *to = *from;
 }
 
-/**
- * y[pixel] = Σ_taps x[pixel's input at tap] · W_tap. The packed filter is [panel][tap][channel][8], or
- * [column][tap][channel] where the results are few. taps: `count` pairs (y, x). zeros: at least 8 and in_channels zeros.
- * rows: 4·count pointers. patches: 4·count·in_channels floats.
- */
-static void convolve(const float *x, float *y, Grid g, Placement place, const int *taps, int count, const float *filter,
-                     int column, int columns, const float *zeros, const float **rows, float *patches) {
-  int pixels = g.batch * g.out_height * g.out_width;
+/** A convolution by a block of the filter's columns. */
+typedef struct {
+  const float *x;
+  float *y;
+  Grid g;
+  Placement place;
+  /** `count` pairs (y, x), and the same as offsets into the image. */
+  const int *taps, *offsets;
+  int count, top, bottom, left, right;
+  /** Packed [panel][tap][channel][8], or [column][tap][channel] where the results are few. */
+  const float *filter;
+  int column, columns;
+  /** At least 8 and in_channels zeros. */
+  const float *zeros;
+  /** For each thread: 4·count pointers, and 4·count·in_channels floats. */
+  const float **rows;
+  float *patches;
+} Convolution;
+
+/** y[pixel] = Σ_taps x[pixel's input at tap] · W_tap for the pixels 4·from to 4·to. */
+static void convolve_body(const void *arguments, int from, int to, int thread) {
+  const Convolution *job = arguments;
+  const Grid g = job->g;
+  const Placement place = job->place;
+  const int *taps = job->taps, *offsets = job->offsets;
+  const int count = job->count, top = job->top, bottom = job->bottom, left = job->left, right = job->right;
+  const int column = job->column, columns = job->columns;
+  const float *x = job->x, *filter = job->filter, *zeros = job->zeros;
+  float *y = job->y;
+  int depth = count * g.in_channels, line = g.out_height * g.out_width;
+  int pixels = min_int(to * ROWS, g.batch * line);
   int narrow = is_narrow(g.in_channels, g.out_channels);
   int gather = count > 1 && g.in_channels < FEW_CHANNELS && !narrow;
-  int depth = count * g.in_channels;
+  const float **rows = job->rows + thread * ROWS * count;
+  float *patches = job->patches + thread * ROWS * depth;
   const float *patch_rows[ROWS] = {patches, patches + depth, patches + 2 * depth, patches + 3 * depth};
-  int offsets[MAX_TAPS], top = 0, bottom = 0, left = 0, right = 0;
-  for (int t = 0; t < count; t++) {
-    offsets[t] = (taps[2 * t] * g.in_width + taps[2 * t + 1]) * g.in_channels;
-    top = min_int(top, taps[2 * t]), bottom = max_int(bottom, taps[2 * t]);
-    left = min_int(left, taps[2 * t + 1]), right = max_int(right, taps[2 * t + 1]);
-  }
-  int image = 0, oy = 0, ox = 0;
-  for (int pixel = 0; pixel < pixels; pixel += ROWS) {
+  int image = from * ROWS / line, oy = from * ROWS % line / g.out_width, ox = from * ROWS % g.out_width;
+  for (int pixel = from * ROWS; pixel < pixels; pixel += ROWS) {
     float *out[ROWS];
     for (int r = 0; r < ROWS; r++) {
       if (pixel + r >= pixels) {
@@ -82,7 +103,7 @@ static void convolve(const float *x, float *y, Grid g, Placement place, const in
       }
     }
     if (narrow) {
-      for (int c = 0; c < columns; c++) tile_column(rows, count, g.in_channels, filter + c * depth, out, column + c);
+      tile_columns(rows, count, g.in_channels, filter, depth, out, g.out_channels);
       continue;
     }
     if (gather) {
@@ -102,17 +123,42 @@ static void convolve(const float *x, float *y, Grid g, Placement place, const in
 int EXPORT(conv_scratch_bytes)(int taps, int k, int n) {
   int depth = taps * k;
   int filter = max_int(PACKED_FILTER, depth * PANEL);
-  return 4 * (min_int(filter, depth * round_up(n, PANEL)) + ROWS * depth + round_up(k + 8, 4) + ROWS * taps) + 64;
+  int own = ROWS * depth + ROWS * taps;
+  return 4 * (min_int(filter, depth * round_up(n, PANEL)) + round_up(k + 8, 4) + threads() * own) + 64;
+}
+
+/** Packing of the filter's panels: where the block's first column is, and the strides. */
+typedef struct {
+  const float *w;
+  float *panels;
+  const int *filter_taps;
+  int count, k, columns, tap_stride, k_stride, n_stride;
+} Packing;
+
+static void pack_filter_body(const void *arguments, int from, int to, int thread) {
+  const Packing *job = arguments;
+  for (int q = from * PANEL; q < min_int(to * PANEL, job->columns); q += PANEL)
+    for (int t = 0; t < job->count; t++)
+      pack_panels(job->w + job->filter_taps[t] * job->tap_stride + q * job->n_stride, job->k_stride, job->n_stride, job->k,
+                  min_int(PANEL, job->columns - q), job->panels + (q * job->count + t * PANEL) * job->k);
 }
 
 /** Splits scratch into its parts, packs the filter a block of columns at a time, and convolves. */
 static void convolve_blocks(const float *x, float *y, Grid g, Placement place, const int *taps, const int *filter_taps,
                             int count, const float *w, int tap_stride, int k_stride, int n_stride, float *panels) {
   int k = g.in_channels, n = g.out_channels, depth = count * k;
-  int block = max_int(PACKED_FILTER / max_int(depth, 1) / PANEL, 1) * PANEL;
-  float *patches = panels + depth * min_int(block, round_up(n, PANEL));
-  float *zeros = patches + ROWS * depth;
-  const float **rows = (const float **)(zeros + round_up(k + 8, 4));
+  int most = max_int(PACKED_FILTER / max_int(depth, 1) / PANEL, 1) * PANEL;
+  // Blocks of one size.
+  int block = round_up((n + (n + most - 1) / most - 1) / ((n + most - 1) / most), PANEL);
+  int offsets[MAX_TAPS], top = 0, bottom = 0, left = 0, right = 0;
+  for (int t = 0; t < count; t++) {
+    offsets[t] = (taps[2 * t] * g.in_width + taps[2 * t + 1]) * k;
+    top = min_int(top, taps[2 * t]), bottom = max_int(bottom, taps[2 * t]);
+    left = min_int(left, taps[2 * t + 1]), right = max_int(right, taps[2 * t + 1]);
+  }
+  float *zeros = panels + depth * min_int(block, round_up(n, PANEL));
+  float *patches = zeros + round_up(k + 8, 4);
+  const float **rows = (const float **)(patches + threads() * ROWS * depth);
   __builtin_memset(zeros, 0, (k + 8) * sizeof(float));
   for (int column = 0; column < n; column += block) {
     int columns = min_int(block, n - column);
@@ -122,12 +168,13 @@ static void convolve_blocks(const float *x, float *y, Grid g, Placement place, c
         for (int t = 0; t < count; t++)
           for (int p = 0; p < k; p++) *to++ = w[filter_taps[t] * tap_stride + p * k_stride + c * n_stride];
     } else {
-      for (int q = 0; q < columns; q += PANEL)
-        for (int t = 0; t < count; t++)
-          pack_panels(w + filter_taps[t] * tap_stride + (column + q) * n_stride, k_stride, n_stride, k,
-                      min_int(PANEL, columns - q), panels + q * depth + t * k * PANEL);
+      Packing packing = {w + column * n_stride, panels, filter_taps, count, k, columns, tap_stride, k_stride, n_stride};
+      parallel(pack_filter_body, &packing, round_up(columns, PANEL) / PANEL, grain_of(depth * PANEL, GRAIN));
     }
-    convolve(x, y, g, place, taps, count, panels, column, columns, zeros, rows, patches);
+    Convolution job = {x, y, g, place, taps, offsets, count, top, bottom, left, right, panels, column, columns, zeros, rows,
+                       patches};
+    int pixels = g.batch * g.out_height * g.out_width;
+    parallel(convolve_body, &job, round_up(pixels, ROWS) / ROWS, grain_of(ROWS * depth * columns, ENOUGH));
   }
 }
 
@@ -186,44 +233,138 @@ void EXPORT(conv_input_gradient)(const float *dy, const float *w, float *dx, int
     }
 }
 
-/** Floats between the packed quads: off a power of two, so that they do not share a cache set. */
-enum { QUAD_STRIDE = BLOCK_PIXELS * ROWS + 16 };
-
 /** Bytes of scratch for conv_filter_gradient. */
 int EXPORT(conv_filter_gradient_scratch_bytes)(int taps, int in_channels, int out_channels) {
-  int quads = in_channels % ROWS == 0 ? in_channels / ROWS : (taps * in_channels + ROWS - 1) / ROWS;
-  return 4 * (BLOCK_PIXELS * (round_up(out_channels, PANEL) + taps) + quads * QUAD_STRIDE + round_up(in_channels, 4)) +
-         64;
+  int own = BLOCK_PIXELS * ROWS;
+  return 4 * (BLOCK_PIXELS * (round_up(out_channels, PANEL) + taps) + threads() * own + round_up(in_channels, 4)) + 64;
 }
 
-/** Adds (or writes) m rows' products of packed quads and panels into dw, whose rows are `n` long. */
-static void accumulate(const float *quads, int m, int depth, const float *panels, int n, float *dw, int add) {
-  for (int i = 0; i < m; i += ROWS) {
-    float *out[ROWS];
-    for (int r = 0; r < ROWS; r++) out[r] = dw + min_int(i + r, m - 1) * n;
-    for (int q = 0; q < n; q += PANEL)
-      tile_quads(quads + i / ROWS * QUAD_STRIDE, depth, panels + q * depth, out, q, n - q, add);
+/** Where a convolution's taps read the input: Grid's geometry, and the filter's. */
+typedef struct {
+  const float *x, *zeros;
+  int height, width, channels, out_height, out_width;
+  int taps_y, taps_x, stride_y, stride_x, dilation_y, dilation_x, pad_top, pad_left;
+} Patches;
+
+/** What a block of `depth` pixels, from `start` on, adds to the filter's gradient; the first block writes. */
+typedef struct {
+  const Patches *patches;
+  const float *dy;
+  float *dw;
+  int start, depth, in_channels, rows, n;
+  /** For each tap and pixel: where its input's channels are. */
+  const float **inputs;
+  /** dy packed into panels of 8 columns, and for each thread, four channels of the inputs. */
+  float *panels, *quads;
+} PixelBlock;
+
+/** Finds the inputs, and packs dy, of the block's pixels [from, to). */
+static void pixels_body(const void *arguments, int from, int to, int thread) {
+  const PixelBlock *g = arguments;
+  const Patches patches = *g->patches;
+  const int n = g->n, narrow = is_narrow(g->in_channels, n), line = patches.out_height * patches.out_width;
+  int image = (g->start + from) / line, oy = (g->start + from) % line / patches.out_width;
+  int ox = (g->start + from) % patches.out_width;
+  for (int p = from; p < to; p++) {
+    const float *input = patches.x + image * patches.height * patches.width * patches.channels;
+    for (int ty = 0, t = 0; ty < patches.taps_y; ty++)
+      for (int tx = 0; tx < patches.taps_x; tx++, t++) {
+        int iy = oy * patches.stride_y + ty * patches.dilation_y - patches.pad_top;
+        int ix = ox * patches.stride_x + tx * patches.dilation_x - patches.pad_left;
+        int inside = (unsigned)iy < (unsigned)patches.height && (unsigned)ix < (unsigned)patches.width;
+        g->inputs[t * BLOCK_PIXELS + p] = inside ? input + (iy * patches.width + ix) * patches.channels : patches.zeros;
+      }
+    if (++ox == patches.out_width) {
+      ox = 0;
+      if (++oy == patches.out_height) oy = 0, image++;
+    }
+    if (narrow) continue;
+    const float *dy = g->dy + (g->start + p) * n;
+    float *to = g->panels + p * PANEL;
+    int q = 0;
+    for (; q + PANEL <= n; q += PANEL, to += g->depth * PANEL) store4(to, load4(dy + q)), store4(to + 4, load4(dy + q + 4));
+    if (q < n)
+      for (int c = 0; c < PANEL; c++) to[c] = q + c < n ? dy[q + c] : 0;
   }
 }
 
-/** accumulate for few columns: dw[c][j] (+)= Σ_p inputs[p][c] · dy[p][j], the m rows being the vectors' lanes. */
-static void accumulate_narrow(const float *const *inputs, const float *dy, int m, int depth, int n, float *dw, int add) {
-  for (int c = 0; c < m; c += 4)
+/** The gradient's rows 4·from to 4·to of [tap, in channel]: packs four channels of all pixels, and multiplies. */
+static void filter_rows_body(const void *arguments, int from, int to, int thread) {
+  const PixelBlock *g = arguments;
+  const int depth = g->depth, channels = g->in_channels, n = g->n;
+  float *quad = g->quads + thread * BLOCK_PIXELS * ROWS;
+  for (int i = from * ROWS; i < min_int(to * ROWS, g->rows); i += ROWS) {
+    float *out[ROWS];
+    for (int r = 0; r < ROWS; r++) {
+      int row = min_int(i + r, g->rows - 1), channel = row % channels;
+      const float *const *inputs = g->inputs + row / channels * BLOCK_PIXELS;
+      out[r] = g->dw + row * n;
+      if (channels % ROWS)
+        for (int p = 0; p < depth; p++) quad[p * ROWS + r] = inputs[p][channel];
+      else if (r == 0)
+        for (int p = 0; p < depth; p++) store4(quad + p * ROWS, load4(inputs[p] + channel));
+    }
+    for (int q = 0; q < n; q += PANEL) tile_quads(quad, depth, g->panels + q * depth, out, q, n - q, g->start > 0);
+  }
+}
+
+/** The sums of narrow_rows_body for `vectors` times four rows and `n` results, numbers that the compiler knows. */
+INLINE void narrow_rows(const float *const *inputs, const float *dy, int depth, int vectors, int n, float *dw, int add) {
+  f32x4 sums[4][FEW_RESULTS];
+  UNROLL
+  for (int v = 0; v < vectors; v++)
+    UNROLL
+    for (int j = 0; j < n; j++) sums[v][j] = splat4(0);
+  for (int p = 0; p < depth; p++, dy += n) {
+    const float *from = inputs[p];
+    f32x4 factors[FEW_RESULTS];
+    UNROLL
+    for (int j = 0; j < n; j++) factors[j] = splat_load4(dy + j);
+    UNROLL
+    for (int v = 0; v < vectors; v++) {
+      f32x4 input = load4(from + 4 * v);
+      UNROLL
+      for (int j = 0; j < n; j++) sums[v][j] = multiply_add4(input, factors[j], sums[v][j]);
+    }
+  }
+  UNROLL
+  for (int v = 0; v < vectors; v++)
+    UNROLL
     for (int j = 0; j < n; j++) {
-      f32x4 even = splat4(0), odd = even;
-      int p = 0;
-      for (; p + 2 <= depth; p += 2) {
-        even = multiply_add4(load4(inputs[p] + c), splat_load4(dy + p * n + j), even);
-        odd = multiply_add4(load4(inputs[p + 1] + c), splat_load4(dy + (p + 1) * n + j), odd);
-      }
-      if (p < depth) even = multiply_add4(load4(inputs[p] + c), splat_load4(dy + p * n + j), even);
-      float sums[4];
-      store4(sums, wasm_f32x4_add(even, odd));
+      float lanes[4];
+      store4(lanes, sums[v][j]);
+      UNROLL
       for (int r = 0; r < 4; r++) {
-        float *to = dw + (c + r) * n + j;
-        *to = add ? *to + sums[r] : sums[r];
+        float *to = dw + (4 * v + r) * n + j;
+        *to = add ? *to + lanes[r] : lanes[r];
       }
     }
+}
+
+/** The same for few results: dw[row][j] (+)= Σ_p inputs[p][channel] · dy[p][j], rows being vectors' lanes. */
+static void narrow_rows_body(const void *arguments, int from, int to, int thread) {
+  const PixelBlock *g = arguments;
+  const int depth = g->depth, n = g->n, channels = g->in_channels, add = g->start > 0;
+  const float *dy = g->dy + g->start * n;
+  const float *shifted[BLOCK_PIXELS];
+  for (int row = from * ROWS; row < to * ROWS;) {
+    const int channel = row % channels, vectors = row + 16 <= to * ROWS && channel + 16 <= channels ? 4 : 1;
+    const float *const *inputs = g->inputs + row / channels * BLOCK_PIXELS;
+    float *dw = g->dw + row * n;
+    for (int p = 0; p < depth; p++) shifted[p] = inputs[p] + channel;
+#define NARROW(vectors, n) narrow_rows(shifted, dy, depth, vectors, n, dw, add)
+    if (vectors == 4) {
+      if (n == 1) NARROW(4, 1);
+      else if (n == 2) NARROW(4, 2);
+      else NARROW(4, 3);
+    } else {
+      if (n == 1) NARROW(1, 1);
+      else if (n == 2) NARROW(1, 2);
+      else NARROW(1, 3);
+    }
+#undef NARROW
+    row += 4 * vectors;
+  }
 }
 
 /** dw = ∂⟨conv(x, w), dy⟩/∂w: for each tap, (x at that tap)ᵀ · dy, summed over blocks of pixels. */
@@ -231,61 +372,22 @@ void EXPORT(conv_filter_gradient)(const float *x, const float *dy, float *dw, in
                                   int in_channels, int out_height, int out_width, int out_channels, int taps_y,
                                   int taps_x, int stride_y, int stride_x, int dilation_y, int dilation_x, int pad_top,
                                   int pad_left, float *panels) {
-  int count = taps_y * taps_x, pixels = batch * out_height * out_width;
-  int narrow = is_narrow(in_channels, out_channels);
-  int by_tap = in_channels % ROWS == 0, m = count * in_channels;
+  int count = taps_y * taps_x, pixels = batch * out_height * out_width, m = count * in_channels;
   if (pixels == 0) {
     __builtin_memset(dw, 0, (size_t)m * out_channels * sizeof(float));
     return;
   }
   float *quads = panels + BLOCK_PIXELS * round_up(out_channels, PANEL);
-  float *zeros = quads + (by_tap ? in_channels / ROWS : (m + ROWS - 1) / ROWS) * QUAD_STRIDE;
+  float *zeros = quads + threads() * BLOCK_PIXELS * ROWS;
   const float **inputs = (const float **)(zeros + round_up(in_channels, 4));
   __builtin_memset(zeros, 0, in_channels * sizeof(float));
-  int image = 0, oy = 0, ox = 0;
+  Patches patches = {x,      zeros,  height,   width,    in_channels, out_height, out_width, taps_y,
+                     taps_x, stride_y, stride_x, dilation_y, dilation_x, pad_top,    pad_left};
+  Body *rows_body = is_narrow(in_channels, out_channels) ? narrow_rows_body : filter_rows_body;
   for (int start = 0; start < pixels; start += BLOCK_PIXELS) {
     int depth = min_int(BLOCK_PIXELS, pixels - start);
-    if (!narrow) pack_panels(dy + start * out_channels, out_channels, 1, depth, out_channels, panels);
-    for (int p = 0; p < depth; p++) {
-      const float *input = x + image * height * width * in_channels;
-      for (int ty = 0, t = 0; ty < taps_y; ty++)
-        for (int tx = 0; tx < taps_x; tx++, t++) {
-          int iy = oy * stride_y + ty * dilation_y - pad_top, ix = ox * stride_x + tx * dilation_x - pad_left;
-          int inside = (unsigned)iy < (unsigned)height && (unsigned)ix < (unsigned)width;
-          inputs[t * BLOCK_PIXELS + p] = inside ? input + (iy * width + ix) * in_channels : zeros;
-        }
-      if (++ox == out_width) {
-        ox = 0;
-        if (++oy == out_height) oy = 0, image++;
-      }
-    }
-    if (narrow) {
-      for (int t = 0; t < count; t++)
-        accumulate_narrow(inputs + t * BLOCK_PIXELS, dy + start * out_channels, in_channels, depth, out_channels,
-                          dw + t * in_channels * out_channels, start > 0);
-    } else if (by_tap) {
-      for (int t = 0; t < count; t++) {
-        for (int p = 0; p < depth; p++) {
-          const float *from = inputs[t * BLOCK_PIXELS + p];
-          float *to = quads + p * ROWS;
-          for (int c = 0; c < in_channels; c += ROWS, to += QUAD_STRIDE) store4(to, load4(from + c));
-        }
-        accumulate(quads, in_channels, depth, panels, out_channels, dw + t * in_channels * out_channels, start > 0);
-      }
-    } else {
-      for (int p = 0; p < depth; p++) {
-        float *to = quads + p * ROWS;
-        int lane = 0;
-        for (int t = 0; t < count; t++)
-          for (int c = 0; c < in_channels; c++) {
-            to[lane] = inputs[t * BLOCK_PIXELS + p][c];
-            if (++lane == ROWS) lane = 0, to += QUAD_STRIDE;
-          }
-        // The rows beyond the last repeat it, as accumulate has it.
-        if (lane)
-          for (; lane < ROWS; lane++) to[lane] = to[lane - 1];
-      }
-      accumulate(quads, m, depth, panels, out_channels, dw, start > 0);
-    }
+    PixelBlock block = {&patches, dy, dw, start, depth, in_channels, m, out_channels, inputs, panels, quads};
+    parallel(pixels_body, &block, depth, grain_of(out_channels + 4 * count, GRAIN / 4));
+    parallel(rows_body, &block, round_up(m, ROWS) / ROWS, grain_of(ROWS * depth * out_channels, ENOUGH));
   }
 }

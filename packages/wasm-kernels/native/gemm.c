@@ -1,25 +1,72 @@
 // C = op(A) op(B) for float32 matrices of any strides: blocked over k and the columns, B packed into panels,
 // A read in place where its rows are contiguous and packed where its columns are.
+#include "parallel.h"
 #include "tile.h"
 
 enum {
   BLOCK_K = 256,
   // Floats of a packed block of B: half of a 1 MiB second-level cache.
   PACKED_B = 131072,
-  // Rows of A packed at a time.
-  BLOCK_M = 64,
+  // Quads packed at a time: a line of memory of A where its columns are contiguous.
+  QUADS = 4,
+  // Multiply-adds that are worth a piece of their own.
+  ENOUGH = 131072,
 };
 
-int EXPORT(gemm_scratch_bytes)(void) { return 4 * (PACKED_B + BLOCK_K * (PANEL + BLOCK_M)); }
+int EXPORT(gemm_scratch_bytes)(void) { return 4 * (PACKED_B + BLOCK_K * (PANEL + QUADS * ROWS * threads())); }
 
-/** Packs a[i][p] = a[i + p·stride], i < m, p < k, into quads of 4 rows; the last repeats row m − 1. */
-static void pack_quads(const float *a, int stride, int m, int k, float *quads) {
-  for (int i = 0; i < m; i += ROWS, quads += k * ROWS)
-    if (i + ROWS <= m)
-      for (int p = 0; p < k; p++) store4(quads + p * ROWS, load4(a + i + p * stride));
+/** A block of the product: `depth` of the inner axis by `columns` of B's, with B packed into panels. */
+typedef struct {
+  const float *a, *b;
+  float *c, *panels, *quads;
+  int a_row, a_col, b_row, b_col, m, n, depth, columns, add;
+} Block;
+
+/** Packs panels [from, to) of B. */
+static void pack_body(const void *arguments, int from, int to, int thread) {
+  const Block *g = arguments;
+  int first = from * PANEL, last = min_int(to * PANEL, g->columns);
+  pack_panels(g->b + first * g->b_col, g->b_row, g->b_col, g->depth, last - first, g->panels + first * g->depth);
+}
+
+/** Packs quads[i][p][r] = a[min(4·i + r, rows − 1) + p·stride], i < count, p < k. */
+static void pack_quads(const float *a, int stride, int rows, int k, int count, float *quads) {
+  if (count == QUADS && rows >= QUADS * ROWS) {
+    for (int p = 0; p < k; p++, a += stride, quads += ROWS) {
+      store4(quads, load4(a)), store4(quads + k * ROWS, load4(a + 4));
+      store4(quads + 2 * k * ROWS, load4(a + 8)), store4(quads + 3 * k * ROWS, load4(a + 12));
+    }
+    return;
+  }
+  for (int i = 0; i < count; i++, quads += k * ROWS)
+    if ((i + 1) * ROWS <= rows)
+      for (int p = 0; p < k; p++) store4(quads + p * ROWS, load4(a + i * ROWS + p * stride));
     else
       for (int p = 0; p < k; p++)
-        for (int r = 0; r < ROWS; r++) quads[p * ROWS + r] = a[min_int(i + r, m - 1) + p * stride];
+        for (int r = 0; r < ROWS; r++) quads[p * ROWS + r] = a[min_int(i * ROWS + r, rows - 1) + p * stride];
+}
+
+/** The rows 4·from to 4·to of the product. */
+static void rows_body(const void *arguments, int from, int to, int thread) {
+  const Block *g = arguments;
+  float *quads = g->quads + thread * QUADS * BLOCK_K * ROWS;
+  for (int item = from; item < to; item++) {
+    const float *rows[ROWS];
+    float *out[ROWS];
+    for (int r = 0; r < ROWS; r++) {
+      int row = min_int(item * ROWS + r, g->m - 1);
+      rows[r] = g->a + row * g->a_row;
+      out[r] = g->c + row * g->n;
+    }
+    int packed = (item - from) % QUADS, first = item * ROWS;
+    if (g->a_col != 1 && packed == 0)
+      pack_quads(g->a + first, g->a_col, g->m - first, g->depth, min_int(QUADS, to - item), quads);
+    for (int q = 0; q < g->columns; q += PANEL)
+      if (g->a_col == 1)
+        tile_rows(rows, 1, g->depth, g->panels + q * g->depth, out, q, g->columns - q, g->add);
+      else
+        tile_quads(quads + packed * g->depth * ROWS, g->depth, g->panels + q * g->depth, out, q, g->columns - q, g->add);
+  }
 }
 
 /** One of a's strides must be 1. `scratch` holds gemm_scratch_bytes() bytes, aligned to 16. */
@@ -32,30 +79,12 @@ void EXPORT(gemm)(const float *a, int a_row, int a_col, const float *b, int b_ro
   int k_blocks = (k + BLOCK_K - 1) / BLOCK_K;
   int block_k = (k + k_blocks - 1) / k_blocks;
   int block_n = PACKED_B / block_k / PANEL * PANEL;
-  float *panels = scratch, *quads = scratch + PACKED_B + BLOCK_K * PANEL;
-  for (int j = 0; j < n; j += block_n) {
-    int columns = min_int(block_n, n - j);
+  for (int j = 0; j < n; j += block_n)
     for (int p = 0; p < k; p += block_k) {
-      int depth = min_int(block_k, k - p);
-      pack_panels(b + p * b_row + j * b_col, b_row, b_col, depth, columns, panels);
-      for (int i0 = 0; i0 < m; i0 += BLOCK_M) {
-        int rows = min_int(BLOCK_M, m - i0);
-        if (a_col != 1) pack_quads(a + i0 + p * a_col, a_col, rows, depth, quads);
-        for (int i = 0; i < rows; i += ROWS) {
-          const float *from[ROWS];
-          float *to[ROWS];
-          for (int r = 0; r < ROWS; r++) {
-            int row = i0 + min_int(i + r, rows - 1);
-            from[r] = a + row * a_row + p;
-            to[r] = c + row * n + j;
-          }
-          for (int q = 0; q < columns; q += PANEL)
-            if (a_col == 1)
-              tile_rows(from, 1, depth, panels + q * depth, to, q, columns - q, p > 0);
-            else
-              tile_quads(quads + i * depth, depth, panels + q * depth, to, q, columns - q, p > 0);
-        }
-      }
+      int columns = min_int(block_n, n - j), depth = min_int(block_k, k - p);
+      Block g = {a + p * a_col, b + p * b_row + j * b_col, c + j, scratch, scratch + PACKED_B + BLOCK_K * PANEL,
+                 a_row, a_col, b_row, b_col, m, n, depth, columns, p > 0};
+      parallel(pack_body, &g, round_up(columns, PANEL) / PANEL, grain_of(depth * PANEL, GRAIN));
+      parallel(rows_body, &g, round_up(m, ROWS) / ROWS, grain_of(ROWS * columns * depth, ENOUGH));
     }
-  }
 }

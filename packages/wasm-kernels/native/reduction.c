@@ -1,5 +1,5 @@
 // Sums and maxima over the middle one of three axes. Long sums are taken in blocks, which keeps float32's rounding small.
-#include "common.h"
+#include "parallel.h"
 
 enum { BLOCK = 128 };
 
@@ -24,15 +24,33 @@ static float sum_run(const float *x, int n) {
   return (float)total;
 }
 
-/** y[o][i] = factor · Σ_m x[o][m][i] */
-void EXPORT(sum_middle)(const float *x, float *y, int outer, int middle, int inner, float factor) {
-  for (int o = 0; o < outer; o++, x += middle * inner, y += inner) {
+/** A reduction: x [outer, middle, inner] to y [outer, inner]. Items are runs of 16 of inner, or all of outer where inner is 1. */
+typedef struct {
+  const float *x;
+  float *y;
+  int middle, inner;
+  float factor;
+} Reduction;
+
+enum { RUN = 16 };
+
+static void reduce(Body *body, Reduction job, int outer) {
+  int runs = round_up(job.inner, RUN) / RUN;
+  parallel(body, &job, outer * runs, grain_of(job.middle * min_int(RUN, job.inner), GRAIN));
+}
+
+static void sum_body(const void *arguments, int from, int to, int thread) {
+  const Reduction *job = arguments;
+  const int middle = job->middle, inner = job->inner, runs = round_up(inner, RUN) / RUN;
+  for (int item = from; item < to; item++) {
+    const float *x = job->x + item / runs * middle * inner;
+    float *y = job->y + item / runs * inner;
     if (inner == 1) {
-      *y = sum_run(x, middle) * factor;
+      *y = sum_run(x, middle) * job->factor;
       continue;
     }
-    int i = 0;
-    for (; i + 16 <= inner; i += 16) {
+    int i = item % runs * RUN;
+    if (i + RUN <= inner) {
       f32x4 t0 = splat4(0), t1 = t0, t2 = t0, t3 = t0;
       for (int m = 0; m < middle;) {
         f32x4 s0 = splat4(0), s1 = s0, s2 = s0, s3 = s0;
@@ -44,9 +62,10 @@ void EXPORT(sum_middle)(const float *x, float *y, int outer, int middle, int inn
         t0 = wasm_f32x4_add(t0, s0), t1 = wasm_f32x4_add(t1, s1);
         t2 = wasm_f32x4_add(t2, s2), t3 = wasm_f32x4_add(t3, s3);
       }
-      f32x4 f = splat4(factor);
+      f32x4 f = splat4(job->factor);
       store4(y + i, wasm_f32x4_mul(t0, f)), store4(y + i + 4, wasm_f32x4_mul(t1, f));
       store4(y + i + 8, wasm_f32x4_mul(t2, f)), store4(y + i + 12, wasm_f32x4_mul(t3, f));
+      continue;
     }
     for (; i < inner; i++) {
       float total = 0;
@@ -55,15 +74,23 @@ void EXPORT(sum_middle)(const float *x, float *y, int outer, int middle, int inn
         for (int end = min_int(middle, m + BLOCK); m < end; m++) sum += x[m * inner + i];
         total += sum;
       }
-      y[i] = total * factor;
+      y[i] = total * job->factor;
     }
   }
 }
 
-/** y[o][i] = max_m x[o][m][i], NaN where one is; minus infinity of nothing. */
-void EXPORT(max_middle)(const float *x, float *y, int outer, int middle, int inner) {
+/** y[o][i] = factor · Σ_m x[o][m][i] */
+void EXPORT(sum_middle)(const float *x, float *y, int outer, int middle, int inner, float factor) {
+  reduce(sum_body, (Reduction){x, y, middle, inner, factor}, outer);
+}
+
+static void max_body(const void *arguments, int from, int to, int thread) {
+  const Reduction *job = arguments;
+  const int middle = job->middle, inner = job->inner, runs = round_up(inner, RUN) / RUN;
   const f32x4 lowest = splat4(-__builtin_inff());
-  for (int o = 0; o < outer; o++, x += middle * inner, y += inner) {
+  for (int item = from; item < to; item++) {
+    const float *x = job->x + item / runs * middle * inner;
+    float *y = job->y + item / runs * inner;
     if (inner == 1) {
       f32x4 a = lowest, b = lowest;
       int m = 0;
@@ -75,16 +102,22 @@ void EXPORT(max_middle)(const float *x, float *y, int outer, int middle, int inn
       *y = wasm_f32x4_extract_lane(a, 0);
       continue;
     }
-    int i = 0;
-    for (; i + 4 <= inner; i += 4) {
+    int i = item % runs * RUN;
+    const int end = min_int(inner, i + RUN);
+    for (; i + 4 <= end; i += 4) {
       f32x4 a = lowest;
       for (int m = 0; m < middle; m++) a = wasm_f32x4_max(a, load4(x + m * inner + i));
       store4(y + i, a);
     }
-    for (; i < inner; i++) {
+    for (; i < end; i++) {
       f32x4 a = lowest;
       for (int m = 0; m < middle; m++) a = wasm_f32x4_max(a, splat4(x[m * inner + i]));
       y[i] = wasm_f32x4_extract_lane(a, 0);
     }
   }
+}
+
+/** y[o][i] = max_m x[o][m][i], NaN where one is; minus infinity of nothing. */
+void EXPORT(max_middle)(const float *x, float *y, int outer, int middle, int inner) {
+  reduce(max_body, (Reduction){x, y, middle, inner, 1}, outer);
 }

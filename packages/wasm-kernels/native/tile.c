@@ -27,23 +27,42 @@ INLINE float lanes_sum(f32x4 v) {
          (wasm_f32x4_extract_lane(v, 2) + wasm_f32x4_extract_lane(v, 3));
 }
 
-__attribute__((noinline)) void tile_column(const float *const *rows, int segments, int k, const float *w,
-                                           float *const *out, int column) {
-  f32x4 c0 = splat4(0), c1 = c0, c2 = c0, c3 = c0;
+/** tile_columns for a number of columns that the compiler knows. */
+INLINE void columns_of(const float *const *rows, int segments, int k, const float *w, int stride, float *const *out,
+                       int columns) {
+  f32x4 c[3][ROWS];
+  UNROLL
+  for (int j = 0; j < columns; j++) c[j][0] = c[j][1] = c[j][2] = c[j][3] = splat4(0);
   NO_UNROLL
   for (int s = 0; s < segments; s++) {
     const float *a0 = rows[0], *a1 = rows[1], *a2 = rows[2], *a3 = rows[3];
     rows += ROWS;
     NO_UNROLL
     for (int p = 0; p < k; p += 4) {
-      f32x4 b = load4(w);
-      c0 = multiply_add4(load4(a0), b, c0), c1 = multiply_add4(load4(a1), b, c1);
-      c2 = multiply_add4(load4(a2), b, c2), c3 = multiply_add4(load4(a3), b, c3);
+      f32x4 r0 = load4(a0), r1 = load4(a1), r2 = load4(a2), r3 = load4(a3);
+      UNROLL
+      for (int j = 0; j < columns; j++) {
+        f32x4 b = load4(w + j * stride);
+        c[j][0] = multiply_add4(r0, b, c[j][0]), c[j][1] = multiply_add4(r1, b, c[j][1]);
+        c[j][2] = multiply_add4(r2, b, c[j][2]), c[j][3] = multiply_add4(r3, b, c[j][3]);
+      }
       w += 4, a0 += 4, a1 += 4, a2 += 4, a3 += 4;
     }
   }
-  out[0][column] = lanes_sum(c0), out[1][column] = lanes_sum(c1);
-  out[2][column] = lanes_sum(c2), out[3][column] = lanes_sum(c3);
+  UNROLL
+  for (int j = 0; j < columns; j++)
+    UNROLL
+    for (int r = 0; r < ROWS; r++) out[r][j] = lanes_sum(c[j][r]);
+}
+
+__attribute__((noinline)) void tile_columns(const float *const *rows, int segments, int k, const float *w, int stride,
+                                            float *const *out, int columns) {
+  if (columns == 1)
+    columns_of(rows, segments, k, w, stride, out, 1);
+  else if (columns == 2)
+    columns_of(rows, segments, k, w, stride, out, 2);
+  else
+    columns_of(rows, segments, k, w, stride, out, 3);
 }
 
 __attribute__((noinline)) void tile_quads(const float *quad, int k, const float *panel, float *const *out, int column,

@@ -8,6 +8,9 @@
 
 enum { ROWS = 4, PANEL = 8 };
 
+/** Before a loop whose bounds the compiler knows, over values that are to stay in registers. */
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 typedef struct {
   f32x4 v[ROWS][2];
 } Tile;
@@ -50,8 +53,12 @@ INLINE void put_tile(Tile t, float *const *out, int column, int columns, int add
 void tile_rows(const float *const *rows, int segments, int k, const float *panel, float *const *out, int column,
                int columns, int add);
 
-/** out[i][column] = Σ_s Σ_p rows[s][i][p] · w[s·k + p], k a multiple of 4: one column, whose panel would be mostly zeros. */
-void tile_column(const float *const *rows, int segments, int k, const float *w, float *const *out, int column);
+/**
+ * out[i][j] = Σ_s Σ_p rows[s][i][p] · w[j][s·k + p], k a multiple of 4, for j < columns: one to three columns, whose panel would be
+ * mostly zeros. Column j of w begins at w + j·stride.
+ */
+void tile_columns(const float *const *rows, int segments, int k, const float *w, int stride, float *const *out,
+                  int columns);
 
 /** out[i][column + j] (+)= Σ_p quad[p][i] · panel[p][j]. */
 void tile_quads(const float *quad, int k, const float *panel, float *const *out, int column, int columns, int add);

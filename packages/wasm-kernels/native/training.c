@@ -1,58 +1,113 @@
 // What happens to every parameter once a step: the optimizer's update and the normalisation of weights, each in one pass (or two,
 // where a norm is needed first) instead of a dozen small kernels.
-#include "common.h"
+#include "parallel.h"
 
 // One lane of four, for remainders.
 #define FIRST(v) wasm_f32x4_extract_lane(v, 0)
+
+static void adam_body(const void *arguments, int from, int to, int thread) {
+  const Job *job = arguments;
+  const float *p = job->in[0], *g = job->in[1], *m = job->in[2], *v = job->in[3];
+  float *p1 = job->out[0], *m1 = job->out[1], *v1 = job->out[2];
+  const f32x4 beta1 = splat4(job->f[0]), rest1 = splat4(job->f[1]), beta2 = splat4(job->f[2]), rest2 = splat4(job->f[3]);
+  const f32x4 factor = splat4(job->f[4]), epsilon = splat4(job->f[5]), keep = splat4(job->f[6]);
+  const int adaptive = job->n[0];
+#define UPDATE(load, store)                                                                                  \
+  {                                                                                                          \
+    const f32x4 grad = load(g + i);                                                                          \
+    const f32x4 mean = wasm_f32x4_add(wasm_f32x4_mul(load(m + i), beta1), wasm_f32x4_mul(grad, rest1));      \
+    const f32x4 squares = wasm_f32x4_mul(wasm_f32x4_mul(grad, grad), rest2);                                 \
+    const f32x4 square = wasm_f32x4_add(wasm_f32x4_mul(load(v + i), beta2), squares);                        \
+    f32x4 direction = mean;                                                                                  \
+    if (adaptive) direction = wasm_f32x4_div(mean, wasm_f32x4_add(wasm_f32x4_sqrt(square), epsilon));        \
+    store(p1 + i, wasm_f32x4_sub(wasm_f32x4_mul(load(p + i), keep), wasm_f32x4_mul(direction, factor)));     \
+    store(m1 + i, mean);                                                                                     \
+    store(v1 + i, square);                                                                                   \
+  }
+#define STORE_ONE(q, value) *(q) = FIRST(value)
+  int i = from;
+  for (; i + 4 <= to; i += 4) UPDATE(load4, store4)
+  for (; i < to; i++) UPDATE(splat_load4, STORE_ONE)
+#undef STORE_ONE
+#undef UPDATE
+}
 
 // m' = beta1 m + (1 - beta1) g, v' = beta2 v + (1 - beta2) g², p' = keep p - factor d with d = m'/(sqrt(v') + epsilon), or m' where
 // the step is not adaptive. The complements come from the caller, who has them in float64.
 void EXPORT(adam_update)(const float *p, const float *g, const float *m, const float *v, float *p1, float *m1, float *v1,
                          int n, float beta1, float rest1, float beta2, float rest2, float factor, float epsilon,
                          float keep, int adaptive) {
-#define UPDATE(load, store)                                                                                  \
-  {                                                                                                          \
-    const f32x4 grad = load(g + i);                                                                          \
-    const f32x4 mean = wasm_f32x4_add(wasm_f32x4_mul(load(m + i), splat4(beta1)), wasm_f32x4_mul(grad, splat4(rest1))); \
-    const f32x4 square = wasm_f32x4_add(wasm_f32x4_mul(load(v + i), splat4(beta2)),                          \
-                                        wasm_f32x4_mul(wasm_f32x4_mul(grad, grad), splat4(rest2)));          \
-    f32x4 direction = mean;                                                                                  \
-    if (adaptive) direction = wasm_f32x4_div(mean, wasm_f32x4_add(wasm_f32x4_sqrt(square), splat4(epsilon))); \
-    const f32x4 kept = wasm_f32x4_mul(load(p + i), splat4(keep));                                            \
-    const f32x4 moved = wasm_f32x4_sub(kept, wasm_f32x4_mul(direction, splat4(factor)));                     \
-    store(p1 + i, moved);                                                                                    \
-    store(m1 + i, mean);                                                                                     \
-    store(v1 + i, square);                                                                                   \
-  }
-#define STORE_ONE(q, value) *(q) = FIRST(value)
-  int i = 0;
-  for (; i + 4 <= n; i += 4) UPDATE(load4, store4)
-  for (; i < n; i++) UPDATE(splat_load4, STORE_ONE)
-#undef STORE_ONE
-#undef UPDATE
+  Job job = {.in = {p, g, m, v},
+             .out = {p1, m1, v1},
+             .f = {beta1, rest1, beta2, rest2, factor, epsilon, keep},
+             .n = {adaptive}};
+  parallel(adam_body, &job, n, GRAIN / 4);
 }
 
-// norms[c] = |w's column c|
-static void column_norms(const float *w, float *norms, int rows, int columns) {
-  for (int c = 0; c < columns; c++) norms[c] = 0;
-  for (int r = 0; r < rows; r++, w += columns) {
-    int c = 0;
-    for (; c + 4 <= columns; c += 4) store4(norms + c, multiply_add4(load4(w + c), load4(w + c), load4(norms + c)));
-    for (; c < columns; c++) norms[c] += w[c] * w[c];
+// A matrix w [rows, columns] with room for columns' sums; g, where it is, another matrix of that shape.
+typedef struct {
+  const float *w, *g;
+  float *norms, *inners;
+  int rows, columns;
+} Columns;
+
+// Items are four columns: norms[c] = |w's column c|, inners[c] = (w·g)'s.
+static void column_sums_body(const void *arguments, int from, int to, int thread) {
+  const Columns *job = arguments;
+  const int columns = job->columns, first = 4 * from, last = min_int(4 * to, columns);
+  float *norms = job->norms, *inners = job->inners;
+  for (int c = first; c < last; c++) norms[c] = 0;
+  for (int r = 0; r < job->rows; r++) {
+    const float *w = job->w + r * columns;
+    int c = first;
+    for (; c + 4 <= last; c += 4) store4(norms + c, multiply_add4(load4(w + c), load4(w + c), load4(norms + c)));
+    for (; c < last; c++) norms[c] += w[c] * w[c];
   }
-  for (int c = 0; c < columns; c++) norms[c] = __builtin_sqrtf(norms[c]);
+  for (int c = first; c < last; c++) norms[c] = __builtin_sqrtf(norms[c]);
+  if (!job->g) return;
+  for (int c = first; c < last; c++) inners[c] = 0;
+  for (int r = 0; r < job->rows; r++) {
+    const float *w = job->w + r * columns, *g = job->g + r * columns;
+    int c = first;
+    for (; c + 4 <= last; c += 4) store4(inners + c, multiply_add4(load4(w + c), load4(g + c), load4(inners + c)));
+    for (; c < last; c++) inners[c] += w[c] * g[c];
+  }
+}
+
+static void column_sums(Columns job) {
+  // Sixteen columns at least: a line of memory.
+  parallel(column_sums_body, &job, (job.columns + 3) / 4, max_int(4, grain_of(4 * job.rows, GRAIN)));
+}
+
+// Items are rows: y = a w, or a g - b w, with a factor a column.
+static void scale_columns_body(const void *arguments, int from, int to, int thread) {
+  const Job *job = arguments;
+  const int columns = job->n[0];
+  const float *a = job->in[2], *b = job->in[3];
+  for (int r = from; r < to; r++) {
+    const float *w = (const float *)job->in[0] + r * columns, *g = (const float *)job->in[1] + r * columns;
+    float *y = (float *)job->out[0] + r * columns;
+    int c = 0;
+    if (b) {
+      for (; c + 4 <= columns; c += 4) {
+        const f32x4 along = wasm_f32x4_mul(load4(w + c), load4(b + c));
+        store4(y + c, wasm_f32x4_sub(wasm_f32x4_mul(load4(g + c), load4(a + c)), along));
+      }
+      for (; c < columns; c++) y[c] = g[c] * a[c] - w[c] * b[c];
+    } else {
+      for (; c + 4 <= columns; c += 4) store4(y + c, wasm_f32x4_mul(load4(w + c), load4(a + c)));
+      for (; c < columns; c++) y[c] = w[c] * a[c];
+    }
+  }
 }
 
 // y = scale w/(epsilon + |w|/sqrt(rows)) by columns. `norms` has room for one row.
 void EXPORT(unit_columns)(const float *w, float *y, int rows, int columns, float epsilon, float scale, float *norms) {
-  column_norms(w, norms, rows, columns);
+  column_sums((Columns){w, 0, norms, 0, rows, columns});
   const float inverse_root = 1.0f / __builtin_sqrtf((float)rows);
   for (int c = 0; c < columns; c++) norms[c] = scale / (epsilon + norms[c] * inverse_root);
-  for (int r = 0; r < rows; r++, w += columns, y += columns) {
-    int c = 0;
-    for (; c + 4 <= columns; c += 4) store4(y + c, wasm_f32x4_mul(load4(w + c), load4(norms + c)));
-    for (; c < columns; c++) y[c] = w[c] * norms[c];
-  }
+  Job job = {.in = {w, 0, norms}, .out = {y}, .n = {columns}};
+  parallel(scale_columns_body, &job, rows, grain_of(columns, GRAIN));
 }
 
 // The gradient of unit_columns: with m = epsilon + |w|/sqrt(rows), dw = scale (dy/m - w (w·dy)/(m² |w| sqrt(rows))), the second term
@@ -60,14 +115,7 @@ void EXPORT(unit_columns)(const float *w, float *y, int rows, int columns, float
 float EXPORT(unit_columns_grad)(const float *w, const float *dy, float *dw, int rows, int columns, float epsilon,
                                 float scale, float *scratch) {
   float *a = scratch, *b = scratch + columns;
-  column_norms(w, a, rows, columns);
-  for (int c = 0; c < columns; c++) b[c] = 0;
-  for (int r = 0; r < rows; r++) {
-    const float *u = w + r * columns, *g = dy + r * columns;
-    int c = 0;
-    for (; c + 4 <= columns; c += 4) store4(b + c, multiply_add4(load4(u + c), load4(g + c), load4(b + c)));
-    for (; c < columns; c++) b[c] += u[c] * g[c];
-  }
+  column_sums((Columns){w, dy, a, b, rows, columns});
   const float inverse_root = 1.0f / __builtin_sqrtf((float)rows);
   float total = 0;
   for (int c = 0; c < columns; c++) {
@@ -76,13 +124,7 @@ float EXPORT(unit_columns_grad)(const float *w, const float *dy, float *dw, int 
     a[c] = scale / m;
     b[c] = norm > 0 ? scale * inner * inverse_root / (m * norm) : 0;
   }
-  for (int r = 0; r < rows; r++, w += columns, dy += columns, dw += columns) {
-    int c = 0;
-    for (; c + 4 <= columns; c += 4) {
-      const f32x4 along = wasm_f32x4_mul(load4(w + c), load4(b + c));
-      store4(dw + c, wasm_f32x4_sub(wasm_f32x4_mul(load4(dy + c), load4(a + c)), along));
-    }
-    for (; c < columns; c++) dw[c] = dy[c] * a[c] - w[c] * b[c];
-  }
+  Job job = {.in = {w, dy, a, b}, .out = {dw}, .n = {columns}};
+  parallel(scale_columns_body, &job, rows, grain_of(columns, GRAIN));
   return total;
 }

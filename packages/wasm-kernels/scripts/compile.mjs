@@ -14,6 +14,7 @@ const flags = [
   '-O3',
   '-msimd128',
   '-mbulk-memory',
+  '-matomics',
   '-ffreestanding',
   '-nostdlib',
   '-fno-math-errno',
@@ -25,11 +26,15 @@ const flags = [
   '-fvisibility=hidden',
   '-Wall',
   '-Wextra',
+  // Bodies of parallel jobs share one signature.
+  '-Wno-unused-parameter',
   '-Werror',
 ];
 const linkFlags = [
   '--no-entry',
   '--import-memory',
+  // What tfjs's binary allows.
+  '--max-memory=4294967296',
   '--export=__stack_pointer',
   '--strip-all',
   '--gc-sections',

@@ -1,2 +1,3 @@
-export { registerWasmKernels, type WasmKernelsOptions, wasmKernelsSimd } from './register';
+export { setWasmBackend, type WasmBackendOptions } from './backend';
+export { registerWasmKernels, type WasmKernelsInUse, type WasmKernelsOptions, wasmKernelsInUse } from './register';
 export { hasRelaxedSimd, type Simd } from './simd';

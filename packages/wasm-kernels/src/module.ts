@@ -1,9 +1,12 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { type NativeName, wasm } from './kernels.generated';
+import { type Pool, startPool } from './pool';
+import { shareMemory } from './shared-memory';
 import { hasRelaxedSimd, type Simd } from './simd';
+import { availableThreads } from './workers';
 
-/** Bytes of the module's own stack, taken from the backend's allocator. */
+/** Bytes of a thread's stack, taken from the backend's allocator. */
 const STACK_BYTES = 65_536;
 
 /** The parts of the backend that the kernels rest on; its Emscripten module is not in its public types. */
@@ -21,6 +24,7 @@ export type Native = Readonly<Record<NativeName, (...args: number[]) => number>>
 export interface KernelModule {
   readonly backend: BackendWasm;
   readonly simd: Simd;
+  readonly threads: number;
   readonly native: Native;
   /** Byte offset of a tensor's values on the heap. */
   offset(tensor: tf.TensorInfo): number;
@@ -39,42 +43,58 @@ export function moduleOf(backend: BackendWasm): KernelModule {
   return module;
 }
 
+/** Which kernels are wanted: see `registerWasmKernels`. */
+export interface Wanted {
+  readonly simd: 'auto' | Simd;
+  readonly threads: 'auto' | number;
+}
+
+/** The pool of the module that was loaded last: another takes its place. */
+let pool: Pool | undefined;
+
 /**
- * Instantiates the native module on the heap of the current 'wasm' backend: once for each backend, and anew when the other `simd` is
- * asked for.
+ * Instantiates the native module on the heap of the current 'wasm' backend: once for each backend, and anew when another `simd` or
+ * another number of threads is asked for.
  */
-export async function loadModule(wanted: 'auto' | Simd): Promise<KernelModule> {
-  const backend = initialisedBackend();
-  const suits = (module: KernelModule | undefined) => module && (wanted === 'auto' || module.simd === wanted);
-  if (suits(modules.get(backend))) return modules.get(backend)!;
-  const emscripten = backend.wasm as unknown as EmscriptenModule;
-  const memory = emscripten.asm?.memory ?? emscripten.wasmMemory;
-  if (!(memory instanceof WebAssembly.Memory)) {
-    throw new Error('registerWasmKernels: the wasm backend does not show its memory; expected tfjs-backend-wasm 4.22');
+export async function loadModule(wanted: Wanted): Promise<KernelModule> {
+  const { threads } = wanted;
+  if (threads !== 'auto' && !(Number.isInteger(threads) && threads > 0)) {
+    throw new Error(`registerWasmKernels: threads is ${threads}, expected 'auto' or a positive integer`);
   }
-  if (typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer) {
+  const backend = initialisedBackend();
+  const suits = (module: KernelModule) =>
+    (wanted.simd === 'auto' || module.simd === wanted.simd) && (threads === 'auto' || module.threads === threads);
+  const present = modules.get(backend);
+  if (present && suits(present)) return present;
+  const emscripten = backend.wasm as unknown as EmscriptenModule;
+  const memory = memoryOf(emscripten);
+  const shared = isShared(memory);
+  if (threads !== 'auto' && threads > 1 && !shared) {
     throw new Error(
-      "registerWasmKernels: the wasm backend runs threaded, expected a single thread; call tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false) before tf.setBackend('wasm')",
+      `registerWasmKernels: threads is ${threads}, but the wasm backend's memory is not shared; start it with setWasmBackend`,
     );
   }
-  const simd = wanted === 'auto' ? (hasRelaxedSimd() ? 'relaxed' : 'plain') : wanted;
+  const simd = wanted.simd === 'auto' ? (present?.simd ?? (hasRelaxedSimd() ? 'relaxed' : 'plain')) : wanted.simd;
   if (simd === 'relaxed' && !hasRelaxedSimd()) {
     throw new Error(
       "registerWasmKernels: simd is 'relaxed', expected 'plain' or 'auto': this engine has no relaxed SIMD",
     );
   }
-  const instance = await instantiate(simd, memory);
+  const { module: compiled, instance } = await instantiate(simd, memory);
   // Another call may have finished while this one waited.
   const raced = modules.get(backend);
-  if (raced && suits(raced)) return raced;
+  if (raced && raced !== present && suits(raced)) return raced;
   const native = instance.exports as unknown as Native;
-  // One stack and one scratch block for both variants: they never run at once.
-  const stackEnd = raced ? stackEnds.get(backend)! : newStackEnd(emscripten);
-  stackEnds.set(backend, stackEnd);
-  (instance.exports.__stack_pointer as WebAssembly.Global).value = stackEnd;
+  const allocate = (bytes: number) => Math.ceil((emscripten._malloc(bytes + 64) >>> 0) / 64) * 64;
+  const newStackEnd = () => allocate(STACK_BYTES) + STACK_BYTES;
+  (instance.exports.__stack_pointer as WebAssembly.Global).value = newStackEnd();
+  pool?.terminate();
+  const count = threads === 'auto' ? (shared ? availableThreads() : 1) : threads;
+  pool = count > 1 ? startPool({ module: compiled, memory, native, allocate, newStackEnd }, count) : undefined;
   const module: KernelModule = {
     backend,
     simd,
+    threads: count,
     native,
     offset: (tensor) => backend.dataIdMap.get(tensor.dataId).memoryOffset,
     output: (shape, dtype) => backend.makeOutput([...shape], dtype),
@@ -84,17 +104,26 @@ export async function loadModule(wanted: 'auto' | Simd): Promise<KernelModule> {
   return module;
 }
 
-/** The variant that the current 'wasm' backend's kernels run; undefined before they are loaded. */
-export function loadedSimd(): Simd | undefined {
+/** The module of the current 'wasm' backend; undefined before it is loaded. */
+export function loadedModule(): KernelModule | undefined {
   const backend = tf.engine().registry.wasm as BackendWasm | undefined;
-  return backend && modules.get(backend)?.simd;
+  return backend && modules.get(backend);
 }
 
-const stackEnds = new WeakMap<BackendWasm, number>();
+const isShared = ({ buffer }: WebAssembly.Memory): boolean =>
+  typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer;
 
-function newStackEnd(emscripten: EmscriptenModule): number {
-  const stack = (emscripten._malloc(STACK_BYTES) >>> 0) & ~15;
-  return stack + STACK_BYTES - 16;
+function memoryOf({ asm, wasmMemory }: EmscriptenModule): WebAssembly.Memory {
+  const memory = asm?.memory ?? wasmMemory;
+  if (!(memory instanceof WebAssembly.Memory)) {
+    throw new Error('registerWasmKernels: the wasm backend does not show its memory; expected tfjs-backend-wasm 4.22');
+  }
+  if (!asm?.memory && isShared(memory)) {
+    throw new Error(
+      "registerWasmKernels: the wasm backend runs tfjs's threaded binary, expected that of one thread; start it with setWasmBackend, or call tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false) before tf.setBackend('wasm')",
+    );
+  }
+  return memory;
 }
 
 function initialisedBackend(): BackendWasm {
@@ -106,13 +135,13 @@ function initialisedBackend(): BackendWasm {
   return backend;
 }
 
-async function instantiate(simd: Simd, memory: WebAssembly.Memory): Promise<WebAssembly.Instance> {
+async function instantiate(simd: Simd, memory: WebAssembly.Memory): Promise<WebAssembly.WebAssemblyInstantiatedSource> {
   const packed = Uint8Array.from(atob(wasm[simd]), (character) => character.charCodeAt(0));
-  const bytes = await new Response(
-    new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw')),
-  ).arrayBuffer();
+  const inflated = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
+  const bytes = new Uint8Array(await new Response(inflated).arrayBuffer());
+  if (isShared(memory)) shareMemory(bytes);
   try {
-    return (await WebAssembly.instantiate(bytes, { env: { memory } })).instance;
+    return await WebAssembly.instantiate(bytes, { env: { memory } });
   } catch (error) {
     throw new Error('registerWasmKernels: this JavaScript engine does not run WebAssembly SIMD', { cause: error });
   }

@@ -8,7 +8,7 @@ import { movement } from './kernels/movement';
 import { pooling } from './kernels/pooling';
 import { reductions } from './kernels/reduction';
 import { training } from './kernels/training';
-import { loadedSimd, loadModule } from './module';
+import { loadedModule, loadModule } from './module';
 import type { Simd } from './simd';
 
 /** Options of {@link registerWasmKernels}. */
@@ -18,20 +18,31 @@ export interface WasmKernelsOptions {
    * Results of the two differ in float32's last bits. Node 20 has it behind a flag of V8, which `auto` and `relaxed` set.
    */
   readonly simd?: 'auto' | Simd;
+  /**
+   * How many threads share a kernel's work. `auto`, the default, is as many as the machine runs at once where the backend's memory is
+   * shared, as `setWasmBackend` makes it, and one elsewhere. Results do not depend on it.
+   */
+  readonly threads?: 'auto' | number;
+}
+
+/** What was chosen: see {@link WasmKernelsOptions}. */
+export interface WasmKernelsInUse {
+  readonly simd: Simd;
+  readonly threads: number;
 }
 
 /**
  * Makes the training kernels of this package the ones that TensorFlow.js's WebAssembly backend uses.
  *
  * Kernels are registered under tfjs's own names over the stock ones (which stay the fallback for rare arguments), and
- * work on the backend's heap without copies. Calling it again does nothing, unless the backend was made anew or `simd` asks for the
- * other variant, which then replaces the first.
+ * work on the backend's heap without copies. Calling it again does nothing, unless the backend was made anew, or `simd` or `threads`
+ * asks for other ones, which then replace the first.
  *
  * @throws if the 'wasm' backend is not initialised, runs its threaded binary, or the engine lacks WebAssembly SIMD, or relaxed SIMD
- * where that is asked for
+ * where that is asked for; if `threads` is not a positive integer, or more than one where the backend's memory is not shared
  */
-export async function registerWasmKernels({ simd = 'auto' }: WasmKernelsOptions = {}): Promise<void> {
-  await loadModule(simd);
+export async function registerWasmKernels({ simd = 'auto', threads = 'auto' }: WasmKernelsOptions = {}): Promise<void> {
+  await loadModule({ simd, threads });
   registerKernels([
     batchMatMul,
     identity,
@@ -45,7 +56,8 @@ export async function registerWasmKernels({ simd = 'auto' }: WasmKernelsOptions 
   ]);
 }
 
-/** Which variant the kernels of the current 'wasm' backend are: what `auto` chose. Undefined before {@link registerWasmKernels}. */
-export function wasmKernelsSimd(): Simd | undefined {
-  return loadedSimd();
+/** The kernels of the current 'wasm' backend: what `auto` chose. Undefined before {@link registerWasmKernels}. */
+export function wasmKernelsInUse(): WasmKernelsInUse | undefined {
+  const module = loadedModule();
+  return module && { simd: module.simd, threads: module.threads };
 }

@@ -1,5 +1,5 @@
 import { expectNoLeak, useWasm } from '@cm/testing';
-import { hasRelaxedSimd, registerWasmKernels, wasmKernelsSimd } from '@cm/wasm-kernels';
+import { hasRelaxedSimd, registerWasmKernels, wasmKernelsInUse } from '@cm/wasm-kernels';
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 
@@ -16,12 +16,12 @@ it('registers once', async () => {
 
 it('takes relaxed SIMD where the engine has it, and plain where that is asked for; they agree to rounding', async () => {
   await useWasm();
-  expect(wasmKernelsSimd()).toBe(hasRelaxedSimd() ? 'relaxed' : 'plain');
+  expect(wasmKernelsInUse()?.simd).toBe(hasRelaxedSimd() ? 'relaxed' : 'plain');
   const a = tf.randomNormal([40, 70], 0, 1, 'float32', 1);
   const b = tf.randomNormal([70, 33], 0, 1, 'float32', 2);
   const fused = tf.matMul(a, b);
   await registerWasmKernels({ simd: 'plain' });
-  expect(wasmKernelsSimd()).toBe('plain');
+  expect(wasmKernelsInUse()?.simd).toBe('plain');
   const difference = tf.max(tf.abs(tf.sub(fused, tf.matMul(a, b)))).dataSync()[0]!;
   expect(difference).toBeLessThan(1e-5);
   if (hasRelaxedSimd()) {

@@ -1,20 +1,15 @@
 // Run by the Node that is being checked, beside the installed packages: imports every entry point named on the command line and prints what it
 // found and a few numbers as JSON.
-import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
 import '@cm/gradients';
 import { key, normalArray } from '@cm/random';
 import { referenceSet, stableTarget } from '@cm/stable-target';
-import { registerWasmKernels } from '@cm/wasm-kernels';
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
+import { setWasmBackend } from '@cm/wasm-kernels';
 import * as tf from '@tensorflow/tfjs-core';
 
 const names = {};
 for (const entryPoint of process.argv.slice(2)) names[entryPoint] = Object.keys(await import(entryPoint)).sort();
 
-setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'))}/`);
-await tf.setBackend('wasm');
-await registerWasmKernels();
+await setWasmBackend();
 
 const references = referenceSet({ images: Float32Array.of(1, -1), shape: [2, 1] });
 const { posteriorMean } = stableTarget({

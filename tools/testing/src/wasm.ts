@@ -1,14 +1,6 @@
-import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
-import { registerWasmKernels } from '@cm/wasm-kernels';
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
-import * as tf from '@tensorflow/tfjs-core';
+import { setWasmBackend } from '@cm/wasm-kernels';
 
-const require = createRequire(import.meta.url);
-
-/** Makes tfjs's WebAssembly backend, with the kernels of `@cm/wasm-kernels`, the current one. */
+/** Makes tfjs's WebAssembly backend, with the kernels of `@cm/wasm-kernels`, the current one. One thread: test files run side by side. */
 export async function useWasm(): Promise<void> {
-  setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
-  await tf.setBackend('wasm');
-  await registerWasmKernels();
+  await setWasmBackend({ threads: 1 });
 }

@@ -1,5 +1,3 @@
-import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 
 /** Makes a backend of the bench the current one, two threads where it has threads. */
@@ -10,11 +8,9 @@ export async function startBackend(name: string, precision: string): Promise<voi
     return configureTorch({ precision: precision as 'float32' });
   }
   if (name === 'wasm') {
-    const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
-    const { registerWasmKernels } = await import('@cm/wasm-kernels');
-    setWasmPaths(`${dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'))}/`);
-    await tf.setBackend('wasm');
-    return registerWasmKernels();
+    const { setWasmBackend } = await import('@cm/wasm-kernels');
+    await setWasmBackend({ threads: Number(process.env.WASM_THREADS ?? 2) });
+    return;
   }
   throw new Error(`backend is ${name}, expected torch or wasm`);
 }
