@@ -206,6 +206,7 @@ describe('the page', () => {
   it('keeps weights by the handlers of tf.io: fetched, stored in IndexedDB, loaded from there', async () => {
     await addModule(folder, fileURLToPath(new URL('tf-io-page.ts', import.meta.url)), 'tf-io.js');
     const { page, errors } = await open('engine=wasm');
+    await latest(page, 'consistency');
     await page.addScriptTag({ url: 'tf-io.js', type: 'module' });
     const result = await page.evaluate(() => (window as unknown as TfIoPage).roundTrip('generator.safetensors'));
     expect(result).toMatchObject({ parameters: 470_624, equal: true });

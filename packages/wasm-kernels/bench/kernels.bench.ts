@@ -20,22 +20,30 @@ const random = (...shape: number[]) =>
     shape,
   );
 
-const kernels = [tf.BatchMatMul, tf.Conv2D, tf.Conv2DBackpropInput, tf.Conv2DBackpropFilter];
+const kernels = [
+  tf.BatchMatMul,
+  tf.Conv2D,
+  tf.Conv2DBackpropInput,
+  tf.Conv2DBackpropFilter,
+  tf.DepthwiseConv2dNative,
+  tf.DepthwiseConv2dNativeBackpropInput,
+  tf.DepthwiseConv2dNativeBackpropFilter,
+];
 const stock = new Map(kernels.map((kernel) => [kernel, tf.getKernel(kernel, 'wasm') as tf.KernelConfig | undefined]));
 console.log(
   await setWasmBackend({ simd: (process.env.SIMD ?? 'auto') as 'auto', threads: Number(process.env.THREADS ?? 1) }),
 );
 
-function matrixProduct(m: number, n: number, k: number, transposeA: boolean, transposeB: boolean): Subject {
+function matrixProduct(m: number, n: number, k: number, transposeA: boolean, transposeB: boolean, batch = 1): Subject {
   return {
     name: `matMul ${m}×${n}×${k} ${transposeA ? 'Aᵀ' : 'A'}${transposeB ? 'Bᵀ' : 'B'}`,
     kernel: tf.BatchMatMul,
     inputs: {
-      a: random(...(transposeA ? [k, m] : [m, k])),
-      b: random(...(transposeB ? [n, k] : [k, n])),
+      a: random(batch, ...(transposeA ? [k, m] : [m, k])),
+      b: random(batch, ...(transposeB ? [n, k] : [k, n])),
     },
     attrs: { transposeA, transposeB },
-    flop: 2 * m * n * k,
+    flop: 2 * batch * m * n * k,
   };
 }
 
@@ -53,10 +61,24 @@ function convolution(shape: [number, number, number, number], out: number, taps:
   ];
 }
 
+function depthwise(shape: [number, number, number, number], taps: number): Subject[] {
+  const filterShape = [taps, taps, shape[3], 1];
+  const [x, filter, dy] = [random(...shape), random(...filterShape), random(...shape)];
+  const attrs = { strides: 1, pad: 'same', dataFormat: 'NHWC', dilations: 1, inputShape: shape, filterShape };
+  const flop = 2 * tf.util.sizeFromShape(shape) * taps * taps;
+  const name = `depthwise ${taps}×${taps} [${shape}]`;
+  return [
+    { name: `${name} forward`, kernel: tf.DepthwiseConv2dNative, inputs: { x, filter }, attrs, flop },
+    { name: `${name} ∂x`, kernel: tf.DepthwiseConv2dNativeBackpropInput, inputs: { dy, filter }, attrs, flop },
+    { name: `${name} ∂w`, kernel: tf.DepthwiseConv2dNativeBackpropFilter, inputs: { x, dy }, attrs, flop },
+  ];
+}
+
 const subjects = (): Subject[] => [
   ...[false, true].flatMap((a) => [false, true].map((b) => matrixProduct(1024, 1024, 1024, a, b))),
   matrixProduct(64, 60000, 256, false, true),
   matrixProduct(64, 256, 60000, false, false),
+  { ...matrixProduct(256, 256, 64, false, true, 32), name: 'matMul 32 × [256, 64] ABᵀ' },
   ...convolution([8, 32, 32, 64], 64, 3, 1),
   ...convolution([64, 16, 16, 32], 32, 3, 1),
   ...convolution([64, 8, 8, 64], 64, 3, 1),
@@ -67,6 +89,7 @@ const subjects = (): Subject[] => [
   ...convolution([16, 32, 32, 3], 64, 3, 1),
   ...convolution([16, 32, 32, 4], 64, 3, 1),
   ...convolution([16, 32, 32, 64], 3, 3, 1),
+  ...depthwise([16, 32, 32, 64], 3),
 ];
 
 const rows: Record<string, Record<string, string>> = {};

@@ -1,90 +1,15 @@
 // Element-wise operations of magnitude-preserving networks, each in one pass over memory.
 // Tensors are dense float32, channels last. "rows" counts pixels, "channels" the values of one. Outputs never overlap inputs.
-#include "exp.h"
+#include "lanes.h"
 #include "parallel.h"
+#include "silu.h"
 
 #define SILU_GAIN (1.0f / 0.596f)
-
-// x/(1 + exp(-x))/0.596
-INLINE f32x4 mp_silu4(f32x4 x) {
-  const f32x4 e = exp4(wasm_f32x4_neg(x));
-  return wasm_f32x4_div(wasm_f32x4_mul(x, splat4(SILU_GAIN)), wasm_f32x4_add(e, splat4(1.0f)));
-}
-
-// d/dx of mp_silu: s·(1 + x·(1 - s))/0.596, with 1 - s = e·s for e = exp(-x).
-INLINE f32x4 mp_silu_slope4(f32x4 x) {
-  const f32x4 one = splat4(1.0f);
-  const f32x4 e = exp4(wasm_f32x4_neg(x));
-  const f32x4 s = wasm_f32x4_div(one, wasm_f32x4_add(e, one));
-  const f32x4 slope = multiply_add4(wasm_f32x4_mul(x, wasm_f32x4_mul(e, s)), s, s);
-  return wasm_f32x4_mul(slope, splat4(SILU_GAIN));
-}
-
-INLINE f32x4 load_some(const float* p, int n) {
-  float lane[4] = {0, 0, 0, 0};
-  for (int i = 0; i < n; i++) lane[i] = p[i];
-  return load4(lane);
-}
-
-INLINE void store_some(float* p, f32x4 v, int n) {
-  float lane[4];
-  store4(lane, v);
-  for (int i = 0; i < n; i++) p[i] = lane[i];
-}
-
-INLINE float sum4(f32x4 v) {
-  return (wasm_f32x4_extract_lane(v, 0) + wasm_f32x4_extract_lane(v, 1)) +
-         (wasm_f32x4_extract_lane(v, 2) + wasm_f32x4_extract_lane(v, 3));
-}
-
-// All lanes set in the last `n` of four: what is new in four values that overlap those before.
-INLINE v128_t last_lanes(int n) { return wasm_i32x4_gt(wasm_i32x4_make(0, 1, 2, 3), wasm_i32x4_splat(3 - n)); }
-
-#define LOAD_LEFT(p) load_some(p, left)
-
-// y[i] = value(load, i) for i in [0, n), where `value` makes four results from what `load` reads at i. Sixteen at a time,
-// so that the processor has independent work; a remainder overlaps the results before it.
-#define MAP(n, y, value)                                                    \
-  {                                                                         \
-    int i = 0;                                                              \
-    for (; i + 16 <= (n); i += 16) {                                        \
-      const f32x4 r0 = value(load4, i), r1 = value(load4, i + 4);           \
-      const f32x4 r2 = value(load4, i + 8), r3 = value(load4, i + 12);      \
-      store4((y) + i, r0), store4((y) + i + 4, r1);                         \
-      store4((y) + i + 8, r2), store4((y) + i + 12, r3);                    \
-    }                                                                       \
-    for (; i + 4 <= (n); i += 4) store4((y) + i, value(load4, i));          \
-    const int left = (n) - i;                                               \
-    if (left > 0 && (n) >= 4) store4((y) + (n) - 4, value(load4, (n) - 4)); \
-    else if (left > 0) store_some((y) + i, value(LOAD_LEFT, i), left);      \
-  }
-
-// The sum of value(load, i) for i in [0, n), `value` being 0 where what it reads is 0.
-#define SUM(n, result, value)                                                                                          \
-  {                                                                                                                    \
-    f32x4 even = splat4(0), odd = splat4(0);                                                                           \
-    int i = 0;                                                                                                         \
-    for (; i + 8 <= (n); i += 8) {                                                                                     \
-      even = wasm_f32x4_add(even, value(load4, i));                                                                    \
-      odd = wasm_f32x4_add(odd, value(load4, i + 4));                                                                  \
-    }                                                                                                                  \
-    for (; i + 4 <= (n); i += 4) even = wasm_f32x4_add(even, value(load4, i));                                         \
-    const int left = (n) - i;                                                                                          \
-    if (left > 0 && (n) >= 4) odd = wasm_f32x4_add(odd, wasm_v128_and(value(load4, (n) - 4), last_lanes(left)));       \
-    else if (left > 0) odd = wasm_f32x4_add(odd, value(LOAD_LEFT, i));                                                 \
-    result = sum4(wasm_f32x4_add(even, odd));                                                                          \
-  }
-
-// The activations' arithmetic is worth sharing sooner than a sum's.
-enum { SILU_GRAIN = GRAIN / 4 };
-
-#define INPUT(i) ((const float*)job->in[i])
-#define OUTPUT(i) ((float*)job->out[i])
 
 static void mp_silu_body(const void* arguments, int from, int to, int thread) {
   const Job* job = arguments;
   const float* x = INPUT(0) + from;
-#define VALUE(load, i) mp_silu4(load(x + (i)))
+#define VALUE(load, i) silu4(load(x + (i)), SILU_GAIN)
   MAP(to - from, OUTPUT(0) + from, VALUE)
 #undef VALUE
 }
@@ -96,7 +21,7 @@ void EXPORT(mp_silu)(const float* x, float* y, int n) {
 static void mp_silu_grad_body(const void* arguments, int from, int to, int thread) {
   const Job* job = arguments;
   const float *x = INPUT(0) + from, *dy = INPUT(1) + from;
-#define VALUE(load, i) wasm_f32x4_mul(load(dy + (i)), mp_silu_slope4(load(x + (i))))
+#define VALUE(load, i) wasm_f32x4_mul(load(dy + (i)), silu_slope4(load(x + (i)), SILU_GAIN))
   MAP(to - from, OUTPUT(0) + from, VALUE)
 #undef VALUE
 }
@@ -111,7 +36,7 @@ static void modulated_mp_silu_body(const void* arguments, int from, int to, int 
   for (int p = from; p < to; p++) {
     const float *x = INPUT(0) + p * channels, *scale = INPUT(1) + p / pixels * channels;
     float* y = OUTPUT(0) + p * channels;
-#define VALUE(load, i) mp_silu4(wasm_f32x4_mul(load(x + (i)), load(scale + (i))))
+#define VALUE(load, i) silu4(wasm_f32x4_mul(load(x + (i)), load(scale + (i))), SILU_GAIN)
     MAP(channels, y, VALUE)
 #undef VALUE
   }
@@ -135,7 +60,7 @@ static void modulated_mp_silu_grad_body(const void* arguments, int from, int to,
     for (int c = 0; c < channels; c++) dscale[c] = 0;
     for (int p = 0; p < pixels; p++, x += channels, dy += channels, dx += channels) {
 #define VALUE(load, i) \
-  wasm_f32x4_mul(load(dy + (i)), mp_silu_slope4(wasm_f32x4_mul(load(x + (i)), load(scale + (i)))))
+  wasm_f32x4_mul(load(dy + (i)), silu_slope4(wasm_f32x4_mul(load(x + (i)), load(scale + (i))), SILU_GAIN))
       MAP(channels, dx, VALUE)
 #undef VALUE
       int c = 0;

@@ -13,8 +13,6 @@ enum {
   ENOUGH = 131072,
 };
 
-int EXPORT(gemm_scratch_bytes)(void) { return 4 * (PACKED_B + BLOCK_K * (PANEL + QUADS * ROWS * threads())); }
-
 /** A block of the product: `depth` of the inner axis by `columns` of B's, with B packed into panels. */
 typedef struct {
   const float *a, *b;
@@ -69,22 +67,66 @@ static void rows_body(const void *arguments, int from, int to, int thread) {
   }
 }
 
-/** One of a's strides must be 1. `scratch` holds gemm_scratch_bytes() bytes, aligned to 16. */
-void EXPORT(gemm)(const float *a, int a_row, int a_col, const float *b, int b_row, int b_col, float *c, int m, int n,
-                  int k, float *scratch) {
+enum {
+  OWN_SCRATCH = PACKED_B + BLOCK_K * PANEL,
+  // Multiply-adds of a product that is not worth sharing where there are others.
+  SMALL = 1 << 24,
+};
+
+typedef struct {
+  const float *a, *b;
+  float *c, *scratch;
+  int a_row, a_col, a_batch, b_row, b_col, b_batch, m, n, k, batches;
+} Product;
+
+/** Product `i` of the batch, shared among the threads, or by this one alone. */
+INLINE void multiply(const Product *g, int i, float *panels, float *quads, int shared) {
+  const float *a = g->a + i * g->a_batch, *b = g->b + i * g->b_batch;
+  float *c = g->c + i * g->m * g->n;
+  int k_blocks = (g->k + BLOCK_K - 1) / BLOCK_K;
+  int block_k = (g->k + k_blocks - 1) / k_blocks;
+  int block_n = PACKED_B / block_k / PANEL * PANEL;
+  for (int j = 0; j < g->n; j += block_n)
+    for (int p = 0; p < g->k; p += block_k) {
+      int columns = min_int(block_n, g->n - j), depth = min_int(block_k, g->k - p);
+      Block block = {a + p * g->a_col, b + p * g->b_row + j * g->b_col, c + j, panels, quads,
+                     g->a_row, g->a_col, g->b_row, g->b_col, g->m, g->n, depth, columns, p > 0};
+      int packs = round_up(columns, PANEL) / PANEL, rows = round_up(g->m, ROWS) / ROWS;
+      if (shared) {
+        parallel(pack_body, &block, packs, grain_of(depth * PANEL, GRAIN));
+        parallel(rows_body, &block, rows, grain_of(ROWS * columns * depth, ENOUGH));
+      } else {
+        pack_body(&block, 0, packs, 0);
+        rows_body(&block, 0, rows, 0);
+      }
+    }
+}
+
+/** Items are products. */
+static void products_body(const void *arguments, int from, int to, int thread) {
+  const Product *g = arguments;
+  float *panels = g->scratch + thread * (OWN_SCRATCH + QUADS * BLOCK_K * ROWS);
+  for (int i = from; i < to; i++) multiply(g, i, panels, panels + OWN_SCRATCH, 0);
+}
+
+/** Bytes of scratch for gemm. */
+int EXPORT(gemm_scratch_bytes)(int batches) {
+  return 4 * ((batches < threads() ? 1 : threads()) * OWN_SCRATCH + QUADS * BLOCK_K * ROWS * threads());
+}
+
+/**
+ * The next product of a batch has its factors a_batch and b_batch values on. One of a's strides must be 1. `scratch` holds
+ * gemm_scratch_bytes(batches) bytes, aligned to 16.
+ */
+void EXPORT(gemm)(const float *a, int a_row, int a_col, int a_batch, const float *b, int b_row, int b_col, int b_batch, float *c,
+                  int m, int n, int k, int batches, float *scratch) {
   if (k == 0) {
-    __builtin_memset(c, 0, (size_t)m * n * sizeof(float));
+    __builtin_memset(c, 0, (size_t)batches * m * n * sizeof(float));
     return;
   }
-  int k_blocks = (k + BLOCK_K - 1) / BLOCK_K;
-  int block_k = (k + k_blocks - 1) / k_blocks;
-  int block_n = PACKED_B / block_k / PANEL * PANEL;
-  for (int j = 0; j < n; j += block_n)
-    for (int p = 0; p < k; p += block_k) {
-      int columns = min_int(block_n, n - j), depth = min_int(block_k, k - p);
-      Block g = {a + p * a_col, b + p * b_row + j * b_col, c + j, scratch, scratch + PACKED_B + BLOCK_K * PANEL,
-                 a_row, a_col, b_row, b_col, m, n, depth, columns, p > 0};
-      parallel(pack_body, &g, round_up(columns, PANEL) / PANEL, grain_of(depth * PANEL, GRAIN));
-      parallel(rows_body, &g, round_up(m, ROWS) / ROWS, grain_of(ROWS * columns * depth, ENOUGH));
-    }
+  Product g = {a, b, c, scratch, a_row, a_col, a_batch, b_row, b_col, b_batch, m, n, k, batches};
+  if (threads() > 1 && batches >= threads() && (int64_t)m * n * k <= SMALL)
+    parallel(products_body, &g, batches, grain_of(m * n * k, ENOUGH));
+  else
+    for (int i = 0; i < batches; i++) multiply(&g, i, scratch, scratch + OWN_SCRATCH, 1);
 }

@@ -15,6 +15,9 @@ typedef struct {
   int n[8];
 } Job;
 
+#define INPUT(i) ((const float *)job->in[i])
+#define OUTPUT(i) ((float *)job->out[i])
+
 /** Elements below which sharing simple work costs more than it saves. */
 enum { GRAIN = 16384 };
 

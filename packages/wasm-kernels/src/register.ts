@@ -1,8 +1,10 @@
 import { registerKernels } from './kernel';
 import { batchMatMul } from './kernels/batch-mat-mul';
 import { convolutions } from './kernels/convolution';
+import { depthwise } from './kernels/depthwise';
 import { elementwise } from './kernels/elementwise';
 import { fusedKernels } from './kernels/fused';
+import { groupNorms } from './kernels/group-norm';
 import { identity } from './kernels/identity';
 import { movement } from './kernels/movement';
 import { pooling } from './kernels/pooling';
@@ -47,11 +49,13 @@ export async function registerWasmKernels({ simd = 'auto', threads = 'auto' }: W
     batchMatMul,
     identity,
     ...convolutions,
+    ...depthwise,
     ...elementwise,
     ...movement,
     ...reductions,
     ...pooling,
     ...fusedKernels,
+    ...groupNorms,
     ...training,
   ]);
 }

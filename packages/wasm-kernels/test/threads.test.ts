@@ -34,6 +34,7 @@ const convolution = {
 const filter = () => random([3, 3, 36, 37], 2);
 const dy = () => random([5, 31, 29, 37], 3);
 const adam = { beta1: 0.9, beta2: 0.99, factor: 1e-3, epsilon: 1e-8, keep: 0.999, adaptive: true };
+const norm = { groups: 9, epsilon: 1e-5, silu: true };
 const unit = { epsilon: 1e-4, scale: 1.5 };
 
 const cases: Record<string, () => tf.Tensor[]> = {
@@ -41,6 +42,14 @@ const cases: Record<string, () => tf.Tensor[]> = {
   'of a transposed factor': () =>
     run(tf.BatchMatMul, { a: random([515, 70], 1), b: random([515, 99], 2) }, { transposeA: true }),
   'of the other': () => run(tf.BatchMatMul, { a: random([301, 70], 1), b: random([99, 70], 2) }, { transposeB: true }),
+  'of a batch': () =>
+    run(tf.BatchMatMul, { a: random([7, 129, 65], 1), b: random([7, 65, 131], 2) }, { transposeA: false }),
+  'of a batch, by one factor': () =>
+    run(
+      tf.BatchMatMul,
+      { a: random([5, 65, 129], 1), b: random([131, 65], 2) },
+      { transposeA: true, transposeB: true },
+    ),
   'a convolution': () => run(tf.Conv2D, { x: x(), filter: filter() }, convolution),
   'its gradient by the input': () => run(tf.Conv2DBackpropInput, { dy: dy(), filter: filter() }, convolution),
   'and by the filter': () => run(tf.Conv2DBackpropFilter, { x: x(), dy: dy() }, convolution),
@@ -57,6 +66,20 @@ const cases: Record<string, () => tf.Tensor[]> = {
       tf.Conv2DBackpropFilter,
       { x: random([5, 31, 29, 3], 5), dy: dy() },
       { ...convolution, filterShape: [3, 3, 3, 37] },
+    ),
+  'a depthwise convolution': () =>
+    run(tf.DepthwiseConv2dNative, { x: x(), filter: random([3, 3, 36, 1], 4) }, convolution),
+  'its gradient by the input of channels': () =>
+    run(
+      tf.DepthwiseConv2dNativeBackpropInput,
+      { dy: random(images, 3), filter: random([3, 3, 36, 1], 4) },
+      convolution,
+    ),
+  'and by the filter of each': () =>
+    run(
+      tf.DepthwiseConv2dNativeBackpropFilter,
+      { x: x(), dy: random(images, 3) },
+      { ...convolution, filterShape: [3, 3, 36, 1] },
     ),
   'a sum of tensors': () => run(tf.Add, { a: x(), b: random(images, 6) }),
   'a product that is broadcast': () => run(tf.Multiply, { a: x(), b: random([5, 1, 1, 36], 6) }),
@@ -82,6 +105,9 @@ const cases: Record<string, () => tf.Tensor[]> = {
   MpCatGrad: () => run('MpCatGrad', { dy: x() }, { t: 0.5, channelsA: 9 }),
   Downsample2x: () => run('Downsample2x', { x: random([5, 32, 30, 36], 8) }, { factor: 2 }),
   Upsample2x: () => run('Upsample2x', { x: x() }, { factor: 2 }),
+  GroupNorm: () => run('GroupNorm', { x: x(), gain: random([36], 7), bias: random([36], 8) }, norm),
+  GroupNormGrad: () =>
+    run('GroupNormGrad', { x: x(), gain: random([5, 36], 7), bias: random([5, 36], 8), dy: random(images, 6) }, norm),
   AdamUpdate: () =>
     run('AdamUpdate', { p: x(), g: random(images, 6), m: random(images, 7), v: tf.abs(random(images, 8)) }, adam),
   'UnitMagnitude of columns': () =>

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { defineKernel } from '../kernel';
-import { multiply } from './multiply';
+import { type Batch, multiply } from './multiply';
 
 /** C = op(A) op(B) over the last two axes, batches broadcast. */
 export const batchMatMul = defineKernel<'a' | 'b', tf.BatchMatMulAttrs>(
@@ -23,23 +23,37 @@ export const batchMatMul = defineKernel<'a' | 'b', tf.BatchMatMulAttrs>(
     const batch = tf.broadcast_util.assertAndGetBroadcastShape(aBatch, bBatch);
     const out = module.output([...batch, m, n], 'float32');
     const batches = tf.util.sizeFromShape(batch);
-    const aIndex = broadcastIndex(aBatch, batch);
-    const bIndex = broadcastIndex(bBatch, batch);
-    const [aAt, bAt, outAt] = [module.offset(a), module.offset(b), module.offset(out)];
-    for (let i = 0; i < batches; i++) {
+    const [aSize, bSize] = [m * k, k * n];
+    const at = { a: module.offset(a), b: module.offset(b), out: module.offset(out) };
+    const product = (aIndex: number, bIndex: number, index: number, many?: Batch) =>
       multiply(
         module,
-        aAt + 4 * m * k * aIndex(i),
+        at.a + 4 * aSize * aIndex,
         transposeA,
-        bAt + 4 * k * n * bIndex(i),
+        at.b + 4 * bSize * bIndex,
         transposeB,
-        outAt + 4 * m * n * i,
+        at.out + 4 * m * n * index,
         [m, n, k],
+        many,
       );
+    const aStride = batchStride(aBatch, batches, aSize);
+    const bStride = batchStride(bBatch, batches, bSize);
+    if (aStride !== undefined && bStride !== undefined) {
+      product(0, 0, 0, { batches, aStride, bStride });
+      return out;
     }
+    const aIndex = broadcastIndex(aBatch, batch);
+    const bIndex = broadcastIndex(bBatch, batch);
+    for (let i = 0; i < batches; i++) product(aIndex(i), bIndex(i), i);
     return out;
   },
 );
+
+/** Elements from a factor of `size` to the next product's, where that is always as many. */
+function batchStride(from: readonly number[], batches: number, size: number): number | undefined {
+  const own = tf.util.sizeFromShape([...from]);
+  return own === batches ? size : own === 1 ? 0 : undefined;
+}
 
 /** Maps a position among the broadcast batches to the position in an operand with batch axes `from`. */
 function broadcastIndex(from: readonly number[], to: readonly number[]): (position: number) => number {
