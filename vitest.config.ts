@@ -8,6 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^@cm\/testing$/, replacement: at('./tools/testing/src/index.ts') },
+      { find: /^@cm\/torch\/(\w+)$/, replacement: at('./packages/torch/src/$1.ts') },
       { find: /^@cm\/([^/]+)\/node$/, replacement: at('./packages/$1/src/node.ts') },
       { find: /^@cm\/([^/]+)$/, replacement: at('./packages/$1/src/index.ts') },
     ],

@@ -1,5 +1,6 @@
 import type { Precision } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
+import { takeOwnGpu } from './processes';
 
 /** What computes: libtorch, TensorFlow, or WebAssembly, which is everywhere. */
 export const backendNames = ['torch', 'tensorflow', 'wasm'] as const;
@@ -26,6 +27,7 @@ export async function useBackend(named?: string, threads?: number, exactness: Ex
   const { configureTorch, isInstalled } = await import('@cm/torch');
   const backend = named === undefined || named === 'auto' ? (isInstalled() ? 'torch' : 'wasm') : named;
   if (backend === 'torch') {
+    takeOwnGpu();
     await tf.setBackend('torch');
     configureTorch({ ...exactness, ...(threads !== undefined && { threads }) });
     return backend;

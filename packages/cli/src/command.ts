@@ -1,3 +1,4 @@
+import { type Launch, launchFrom } from '@cm/torch/launch';
 import { Command, CommanderError } from 'commander';
 import { type ConvertOptions, convert } from './convert';
 import { addDatasetCommand } from './dataset-command';
@@ -28,7 +29,16 @@ const terminal: Output = {
  *
  * @returns the exit status: 0, or 1 after an error, which is one line on `err`
  */
-export async function run(argv: readonly string[], { out, err }: Output = terminal): Promise<number> {
+export async function run(argv: readonly string[], output: Output = terminal): Promise<number> {
+  let launch: Launch | undefined;
+  try {
+    launch = launchFrom(process.env);
+  } catch (error) {
+    output.err(`cm: ${(error as Error).message}\n`);
+    return 1;
+  }
+  // Of several processes, one speaks; the others say no more than what ended them.
+  const { out, err } = launch && launch.rank > 0 ? { out: () => {}, err: () => {} } : output;
   const print = (value: unknown) => out(`${JSON.stringify(value, null, 2)}\n`);
   const program = new Command('cm')
     .description('Consistency models: trains them, samples them, measures, and converts checkpoints.')
@@ -80,7 +90,7 @@ export async function run(argv: readonly string[], { out, err }: Output = termin
     // Help and version end in an error of status 0; commander has written its own messages.
     if (error instanceof CommanderError) return error.exitCode;
     if (!(error instanceof Error)) throw error;
-    err(`cm: ${error.message}\n`);
+    output.err(`cm${launch ? `, process ${launch.rank}` : ''}: ${error.message}\n`);
     return 1;
   }
 }

@@ -7,6 +7,7 @@ import { metricsOf } from './fid-command';
 import { metricNames } from './fid-network';
 import { whole, wholes } from './flags';
 import { type GenerateFlags, generateOptions, modelArgument, withGenerateFlags } from './generate-flags';
+import { isFirst } from './processes';
 import { countReporter } from './progress';
 import { aligned } from './table';
 
@@ -73,6 +74,7 @@ export function addEvaluateCommand(program: Command, { out, err }: Output, argv:
       out(flags.json ? text : evaluationTable(evaluation));
       const { dir, name } = parse(evaluation.model.file);
       const file = flags.out ?? join(dir, `${name}.evaluation.json`);
+      if (!isFirst()) return;
       await writeFileAtomically(file, Buffer.from(text));
       err(`cm: written to ${file}\n`);
     });

@@ -3,6 +3,7 @@ import { compare, type FeatureOptions, metricsOfBoth, withNetwork } from './fid'
 import type { MetricName } from './fid-network';
 import { readSet, requireFeatures, setOfImages } from './fid-set';
 import { type GenerateOptions, type Generator, withGenerator } from './generate';
+import { shareOf } from './processes';
 import type { Progress } from './progress';
 import { firstNumbers, type Sampling } from './sampling';
 import type { TrainRecipe } from './train-recipe';
@@ -65,7 +66,7 @@ export interface ModelFacts {
 
 /**
  * Generates images and measures how like a reference they are, without writing them. As evaluation on files does, it rounds images to bytes. Image i
- * is the one that `sample` writes as number i, whatever the batch.
+ * is the one that `sample` writes as number i, whatever the batch. Several processes share the images; each returns the same.
  *
  * @param path A run folder, or a file that `cm inspect` finds a network's configuration in.
  * @throws Error when an option does not fit the model, a metric needs images and has statistics, or weights are missing (which says what to fetch)
@@ -92,8 +93,9 @@ export async function evaluate(path: string, options: EvaluateOptions): Promise<
       const samplings: SamplingEvaluation[] = [];
       for (const sampling of generator.samplings) {
         const { steps: taken, evaluations, name: sampler } = sampling;
-        const source = sourceOf(generator, sampling, count, (done) =>
-          onProgress?.(sampler, { done, total: count, resumed: 0 }),
+        const [from, to] = shareOf(read.communicator, count);
+        const source = sourceOf(generator, sampling, firstNumbers(count).slice(from, to), (done) =>
+          onProgress?.(sampler, { done, total: to - from, resumed: 0 }),
         );
         const generated = await setOfImages(sampler, source, metrics, uncached);
         const values = await compare(real, generated, metrics, read.network);
@@ -125,18 +127,18 @@ const factsOf = ({ path, sha256, images }: Generator['file']): ModelFacts => ({
 function sourceOf(
   generator: Generator,
   sampling: Sampling,
-  count: number,
+  numbers: readonly number[],
   onDone: (done: number) => void,
 ): ImageSource {
   const [height, width, channels] = generator.file.network.imageShape;
   return {
-    count,
+    count: numbers.length,
     async *entries() {
       let done = 0;
-      for (const bytes of generator.images(sampling, firstNumbers(count))) {
+      for (const bytes of generator.images(sampling, numbers)) {
         const rgb =
           channels === 1 ? Uint8Array.from({ length: 3 * bytes.length }, (_, i) => bytes[(i / 3) | 0]!) : bytes;
-        yield { name: `image ${done}`, bytes, decode: async () => ({ height, width, rgb }) };
+        yield { name: `image ${numbers[done]}`, bytes, decode: async () => ({ height, width, rgb }) };
         onDone(++done);
       }
     },

@@ -6,17 +6,24 @@ import {
   type StoredStatistics,
 } from '@cm/fid';
 import { featureChunks, type ImageSource, openImages, readStatisticsFile } from '@cm/fid/node';
+import type { Communicator } from '@cm/trainer';
 import type { MetricName, Network, Resize } from './fid-network';
+import { gatheredFeatures, mergedMoments, partOf } from './fid-share';
+import { shareOf } from './processes';
 
-/** What is known of one of the two sets of images. */
-export interface SetOfImages {
-  /** null where a statistics file does not tell. */
-  readonly images: number | null;
+/** What metrics are computed from. */
+export interface Features {
   readonly fid?: Gaussian;
   readonly sfid?: Gaussian;
   /** Of every image. */
   readonly features?: FeatureMatrix;
   readonly logits?: FeatureMatrix;
+}
+
+/** What is known of one of the two sets of images. */
+export interface SetOfImages extends Features {
+  /** null where a statistics file does not tell. */
+  readonly images: number | null;
 }
 
 /** How features are made of images, defaults filled in. */
@@ -27,6 +34,8 @@ export interface ReadOptions {
   readonly resize: Resize;
   readonly batch: number;
   readonly cache?: string;
+  /** The processes that share the images. Default: this one is alone. */
+  readonly communicator?: Communicator;
   readonly onProgress?: (path: string, done: number, total: number, imagesPerSecond: number) => void;
 }
 
@@ -48,7 +57,9 @@ export async function readSet(
     if (!stored) throw error;
     throw new Error(`${path} has statistics alone, which ${needy} cannot be told from: images are needed`);
   });
-  return metrics.length === 0 ? { images: source.count } : await setOfImages(path, source, metrics, options);
+  if (metrics.length === 0) return { images: source.count };
+  const own = partOf(source, ...shareOf(options.communicator, source.count));
+  return { ...(await setOfImages(path, own, metrics, options)), images: source.count };
 }
 
 function ofStatistics(path: string, metrics: readonly MetricName[], stored: StoredStatistics): SetOfImages {
@@ -63,7 +74,7 @@ export function requireFeatures(metrics: readonly MetricName[], network: Network
 }
 
 /**
- * What the given metrics need of images.
+ * What the given metrics need of images: those of `source`, and of the other processes' sources.
  *
  * @param path What messages and progress call them.
  * @throws Error when an image is damaged, or weights are missing.
@@ -72,46 +83,47 @@ export async function setOfImages(
   path: string,
   source: ImageSource,
   metrics: readonly MetricName[],
-  { network, backend, resize, batch, cache, onProgress }: ReadOptions,
-): Promise<SetOfImages> {
+  { network, backend, resize, batch, cache, communicator, onProgress }: ReadOptions,
+): Promise<Features> {
   const names = [...new Set(metrics.map((metric) => network.featureOf(metric)!))].sort();
   const extract = await network.extractor(names, resize);
   const start = performance.now();
-  const key = [network.name, network.sha256, names.join('+'), resize, backend].join(' ');
+  const part = communicator ? [`part ${communicator.rank + 1} of ${communicator.size}`] : [];
+  const key = [network.name, network.sha256, names.join('+'), resize, backend, ...part].join(' ');
   const chunks = featureChunks(source, extract, {
     batch,
     ...(cache && { cache: { folder: cache, key } }),
     onProgress: (done, total) => onProgress?.(path, done, total, (1000 * done) / (performance.now() - start)),
   });
-  const kept: Record<string, FeatureMatrix[]> = {};
+  const isFrechet = (metric: MetricName) => metric === 'fid' || metric === 'sfid';
   const moments: Partial<Record<MetricName, FeatureAccumulator>> = {};
+  for (const metric of metrics.filter(isFrechet)) {
+    moments[metric] = featureAccumulator(network.sizeOf(network.featureOf(metric)!));
+  }
+  // The others need the features of every image.
+  const needed = new Set(metrics.filter((metric) => !isFrechet(metric)).map((metric) => network.featureOf(metric)!));
+  const kept: Record<string, FeatureMatrix[]> = Object.fromEntries([...needed].map((name) => [name, []]));
   for await (const chunk of chunks) {
     let from = 0;
     for (const name of names) {
       const part = columns(chunk, from, network.sizeOf(name));
       from += network.sizeOf(name);
-      const served = metrics.filter((metric) => network.featureOf(metric) === name);
-      for (const metric of served) {
-        if (metric !== 'fid' && metric !== 'sfid') continue;
-        moments[metric] ??= featureAccumulator(network.sizeOf(name));
-        moments[metric].add(part);
-      }
-      // The others need the features of every image.
-      if (served.some((metric) => metric !== 'fid' && metric !== 'sfid')) {
-        kept[name] ??= [];
-        kept[name].push(part);
-      }
+      for (const metric of metrics) if (network.featureOf(metric) === name) moments[metric]?.add(part);
+      kept[name]?.push(part);
     }
   }
-  const logits = kept[network.featureOf('is') ?? ''];
-  const features = kept[network.featureOf('kid')!];
-  return {
-    images: source.count,
-    ...(moments.fid && { fid: moments.fid.statistics() }),
-    ...(moments.sfid && { sfid: moments.sfid.statistics() }),
-    ...(features && { features: stacked(features) }),
-    ...(logits && { logits: stacked(logits) }),
-  };
+  const result: { fid?: Gaussian; sfid?: Gaussian } = {};
+  for (const metric of ['fid', 'sfid'] as const) {
+    const own = moments[metric];
+    if (own) result[metric] = (communicator ? await mergedMoments(communicator, own) : own).statistics();
+  }
+  const all: Record<string, FeatureMatrix> = {};
+  for (const [name, parts] of Object.entries(kept)) {
+    const own = stacked(parts, network.sizeOf(name));
+    all[name] = communicator ? stacked(await gatheredFeatures(communicator, own), network.sizeOf(name)) : own;
+  }
+  const [features, logits] = [all[network.featureOf('kid')!], all[network.featureOf('is') ?? '']];
+  return { ...result, ...(features && { features }), ...(logits && { logits }) };
 }
 
 function columns({ shape: [rows, size], values }: FeatureMatrix, from: number, count: number): FeatureMatrix {
@@ -121,8 +133,7 @@ function columns({ shape: [rows, size], values }: FeatureMatrix, from: number, c
   return { shape: [rows, count], values: part };
 }
 
-function stacked(parts: readonly FeatureMatrix[]): FeatureMatrix {
-  const size = parts[0]!.shape[1];
+function stacked(parts: readonly FeatureMatrix[], size: number): FeatureMatrix {
   const values = new Float32Array(parts.reduce((sum, part) => sum + part.values.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -10,7 +10,8 @@ import {
 } from '@cm/fid';
 import { useBackend } from './backend';
 import { type MetricName, type Network, type NetworkName, networkOf, type Resize } from './fid-network';
-import { type ReadOptions, readSet, type SetOfImages } from './fid-set';
+import { type Features, type ReadOptions, readSet } from './fid-set';
+import { isFirst, processGroup } from './processes';
 
 export { type MetricName, metricNames, type NetworkName, networkNames, type Resize } from './fid-network';
 
@@ -72,8 +73,8 @@ export function fid(
 
 /** The values of metrics of generated images, `b`, against real ones, `a`: by name, several of some metrics. */
 export async function compare(
-  a: SetOfImages,
-  b: SetOfImages,
+  a: Features,
+  b: Features,
   metrics: readonly MetricName[],
   network: Network,
 ): Promise<Record<string, number>> {
@@ -121,7 +122,7 @@ export async function stats(
       ...(images !== null && { count: images }),
       ...(found.sfid && { spatial: found.sfid }),
     };
-    await writeFileAtomically(to, writeStatistics(stored));
+    if (isFirst()) await writeFileAtomically(to, writeStatistics(stored));
     return images ?? 0;
   });
 }
@@ -135,6 +136,7 @@ export async function withNetwork<T>(
   const { cache, onProgress } = options;
   const network = networkOf(features, { ...(weights && { path: weights }), ...(sha256 && { sha256 }) });
   const backend = await useBackend(options.backend, options.threads);
+  const communicator = await processGroup(backend);
   try {
     return await use({
       network,
@@ -142,6 +144,7 @@ export async function withNetwork<T>(
       resize,
       batch,
       ...(cache && { cache }),
+      ...(communicator && { communicator }),
       ...(onProgress && { onProgress }),
     });
   } finally {

@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { writeNpz } from '@cm/checkpoints';
 import { writeFileAtomically } from '@cm/checkpoints/node';
 import { writeEdmDataset } from '@cm/datasets/node';
+import { type Communicator, inFirst } from '@cm/trainer';
 import { encode } from 'fast-png';
+import { shareOf } from './processes';
 import type { Progress } from './progress';
 import { firstNumbers } from './sampling';
 import { openRunFolder } from './train-folder';
@@ -26,6 +28,8 @@ export interface GeneratedImages {
 export interface WriteOptions {
   /** Whether a zip or `.npz` that is there is replaced. Default false. */
   readonly force?: boolean;
+  /** The processes that share the images of a folder. Default: this one is alone. */
+  readonly communicator?: Communicator;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -39,6 +43,8 @@ export interface WriteOptions {
 export async function writeImages(to: string, images: GeneratedImages, options: WriteOptions = {}): Promise<void> {
   const extension = extname(to);
   if (extension !== '.zip' && extension !== '.npz') return intoFolder(to, images, options);
+  if ((options.communicator?.size ?? 1) > 1)
+    throw new Error(`${to} is one file, expected a folder for several processes`);
   if (!options.force && existsSync(to)) throw new Error(`${to} is there already; --force replaces it`);
   await (extension === '.zip' ? intoZip : intoNpz)(to, images, options);
 }
@@ -54,24 +60,32 @@ function pngOf(data: Uint8Array, shape: GeneratedImages['shape']): Uint8Array {
 
 const fileName = (number: number) => `${String(number).padStart(8, '0')}.png`;
 
-async function intoFolder(to: string, source: GeneratedImages, { onProgress }: WriteOptions): Promise<void> {
+async function intoFolder(
+  to: string,
+  source: GeneratedImages,
+  { communicator, onProgress }: WriteOptions,
+): Promise<void> {
   channelsOf(source.shape);
   if (existsSync(to) && !(await stat(to)).isDirectory()) {
     throw new Error(`${to} is a file, expected a folder, .zip or .npz`);
   }
-  await openRunFolder(to, source.identity, { file: 'samples.json', what: 'images' });
-  const there = new Set(await readdir(to));
-  const missing = firstNumbers(source.count).filter((number) => !there.has(fileName(number)));
+  const missing = await inFirst(communicator, async () => {
+    await openRunFolder(to, source.identity, { file: 'samples.json', what: 'images' });
+    const there = new Set(await readdir(to));
+    return firstNumbers(source.count).filter((number) => !there.has(fileName(number)));
+  });
   const resumed = source.count - missing.length;
-  await mkdir(to, { recursive: true });
+  const own = missing.slice(...shareOf(communicator, missing.length));
   let at = 0;
-  for (const data of source.images(missing)) {
+  for (const data of source.images(own)) {
     // Not flushed to disk each: that takes longer than to draw them.
-    const path = join(to, fileName(missing[at++]!));
+    const path = join(to, fileName(own[at++]!));
     await writeFile(`${path}.tmp`, pngOf(data, source.shape));
     await rename(`${path}.tmp`, path);
-    onProgress?.({ done: resumed + at, total: source.count, resumed });
+    onProgress?.({ done: resumed + at, total: resumed + own.length, resumed });
   }
+  // Whoever goes on finds all images.
+  await inFirst(communicator, async () => {});
 }
 
 async function intoZip(to: string, { identity, count, shape, label, images }: GeneratedImages, options: WriteOptions) {

@@ -3,6 +3,7 @@ import { writeFileAtomically } from '@cm/checkpoints/node';
 import { openImages } from '@cm/fid/node';
 import { type GenerateOptions, type Generator, withGenerator } from './generate';
 import { gridPng } from './image-grid';
+import { isFirst, processGroup } from './processes';
 import type { Progress } from './progress';
 import { writeImages } from './sample-files';
 import type { Sampling } from './sampling';
@@ -36,7 +37,7 @@ const GRID = 64;
 
 /**
  * Draws images from a model into a folder or zip of PNG files, or a `.npz`. Image i depends on the model, the seed and i alone, not on the batch or
- * on how many there are; images that are there already are kept, so that a call that was stopped goes on.
+ * on how many there are; images that are there already are kept, so that a call that was stopped goes on. Several processes share those of a folder.
  *
  * @param path A run folder, or a file that `cm inspect` finds a network's configuration in.
  * @throws Error when an option does not fit the model, or what is there is of other settings
@@ -60,8 +61,9 @@ export async function sample(
       ...(classes > 0 && { label: (number: number) => generator.labelOf(number)! }),
       images: (numbers: readonly number[]) => generator.images(sampling, numbers),
     };
-    await writeImages(to, source, { force, ...(onProgress && { onProgress }) });
-    if (grid !== undefined) await writeGrid(grid, to, Math.min(count, GRID));
+    const communicator = await processGroup(generator.backend);
+    await writeImages(to, source, { force, ...(communicator && { communicator }), ...(onProgress && { onProgress }) });
+    if (grid !== undefined && isFirst()) await writeGrid(grid, to, Math.min(count, GRID));
     return { to, images: count, model: file.path, sampler: sampling.name };
   });
 }

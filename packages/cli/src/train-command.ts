@@ -89,18 +89,23 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
   const start = await startOf(resolved.recipe, source);
 
   const { useBackend } = await import('./backend');
+  const { processGroup } = await import('./processes');
   const { precision, threads } = flags;
   const backend = await useBackend(flags.backend, threads, { precision, deterministic: true });
+  const group = await processGroup(backend);
+  const isFirst = !group || group.rank === 0;
   const { inception } = await import('./train-evaluation');
-  const extractor = await inception().catch((error: Error) => {
-    err(`cm: Fréchet distances are not measured in training: ${error.message}\n`);
-    return undefined;
-  });
+  const extractor = !isFirst
+    ? undefined
+    : await inception().catch((error: Error) => {
+        err(`cm: Fréchet distances are not measured in training: ${error.message}\n`);
+        return undefined;
+      });
 
   const { train } = await import('./train');
   const { stopOnSignals } = await import('@cm/trainer/node');
   const { progressReporter } = await import('./train-progress');
-  const report = progressReporter({ out, err });
+  const report = isFirst ? progressReporter({ out, err }) : () => {};
   const events = train({
     ...resolved,
     start,
@@ -108,6 +113,7 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
     out: folder,
     backend: { name: backend, precision },
     ...(extractor && { extractor }),
+    ...(group && { communicator: group }),
     ...(flags.reference !== undefined && { reference: flags.reference }),
     signal: stopOnSignals(),
     onMessage: (message) => err(`cm: ${message}\n`),

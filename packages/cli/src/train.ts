@@ -6,8 +6,11 @@ import { key, split } from '@cm/random';
 import { constant, inverseSquareRoot, type LearningRate } from '@cm/schedules';
 import { estimatorOf } from '@cm/sct';
 import {
+  type Communicator,
   consistencyObjective,
   createTrainer,
+  gatheredReferences,
+  inFirst,
   initialState,
   logTo,
   type SnapshotMoment,
@@ -21,7 +24,7 @@ import '@cm/gradients';
 import type { BackendName } from './backend';
 import { type Network, networkOf, parametersOf } from './network';
 import { checkData, openData, referencesOf } from './train-data';
-import { type Extractor, evaluator, referenceStatistics } from './train-evaluation';
+import { type EvaluatorOptions, type Extractor, evaluator, referenceStatistics } from './train-evaluation';
 import { openRunFolder } from './train-folder';
 import type { Start } from './train-network';
 import type { ResolvedRun, TrainRecipe } from './train-recipe';
@@ -37,6 +40,8 @@ export interface TrainOptions extends ResolvedRun {
   readonly extractor?: Extractor;
   /** Statistics file that distances are taken from. Default: of the training images. */
   readonly reference?: string;
+  /** The processes that train together, each with the same options. Process 0 alone writes, and measures distances. Default: this one is alone. */
+  readonly communicator?: Communicator;
   /** Ends training between two steps, its state saved. */
   readonly signal?: AbortSignal;
   /** Told what is being done. */
@@ -49,7 +54,7 @@ export interface TrainOptions extends ResolvedRun {
  * @throws Error when the folder holds a run of another configuration, naming what differs; the data set does not fit the network; TrainingError
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainingEvent, void, undefined> {
-  const { recipe, run, start, out, backend, extractor, onMessage = () => {} } = options;
+  const { recipe, run, start, out, backend, extractor, communicator, onMessage = () => {} } = options;
   const counting = (what: string) => (done: number, total: number) => {
     if (done === total || done % 5000 < 50) onMessage(`${what}: ${counted(done)} of ${counted(total)}`);
   };
@@ -64,35 +69,57 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
   try {
     checkData(options.data, data, network);
     const settings = { recipe, run, network: network.arguments, start: start.name, data: data.facts, backend };
-    await openRunFolder(out, settings);
+    await inFirst(communicator, () => openRunFolder(out, settings));
 
     const optimizer = (recipe.optimizer.name === 'radam' ? rAdam : adam)(recipe.optimizer);
     const averages = averagesOf(recipe);
     const states = join(out, 'states');
-    const state =
-      (await loadState(states, { onDamaged: onMessage })) ??
-      newState(network, start, { optimizer, averages, key: split(key(run.seed), 'training') });
+    // A damaged state is set aside by process 0, before the others look.
+    const load = () => loadState(states, { onDamaged: onMessage });
+    let found: TrainingState | undefined;
+    await inFirst(communicator, async () => {
+      found = await load();
+    });
+    if (communicator && communicator.rank > 0) found = await load();
+    const state = found ?? newState(network, start, { optimizer, averages, key: split(key(run.seed), 'training') });
 
     const set =
       references === 'all' || references === 'all-of-class' ? referencesOf(data, run.keepReferences) : undefined;
     const diffusion = recipe.estimator.name === 'distillation' ? frozen(network, start, held) : undefined;
     const average = Object.keys(averages)[0]!;
-    const distance = extractor && {
-      extract: extractor.extract,
-      reference: await referenceStatistics(extractor, data, {
+    let distance: EvaluatorOptions['distance'];
+    const hasDistance = await inFirst(communicator, async () => {
+      if (!extractor) return false;
+      const reference = await referenceStatistics(extractor, data, {
         folder: out,
         onProgress: counting('features of training images'),
         ...(options.reference !== undefined && { given: options.reference }),
-      }),
-    };
+      });
+      distance = { extract: extractor.extract, reference };
+      return true;
+    });
+    const inBatch = references === 'batch' || references === 'batch-of-class';
+    const shared =
+      communicator && inBatch
+        ? gatheredReferences(communicator, { classConditional: references === 'batch-of-class' })
+        : undefined;
     const metric = `frechetDistance${recipe.phases}`;
-    const order = { batchSize: recipe.batchSize, key: split(key(run.seed), 'data'), flip: run.flip };
+    const order = {
+      batchSize: recipe.batchSize,
+      key: split(key(run.seed), 'data'),
+      flip: run.flip,
+      ...(communicator && { shard: { rank: communicator.rank, ranks: communicator.size } }),
+    };
     const trainer = createTrainer({
       state,
       network,
       objective: consistencyObjective({
         ...objective,
-        estimator: estimatorOf(recipe, { ...(set && { references: set }), ...(diffusion && { diffusion }) }),
+        estimator: estimatorOf(recipe, {
+          ...(set && { references: set }),
+          ...(diffusion && { diffusion }),
+          ...(shared && { gather: shared.gather }),
+        }),
         stage: stageOf(recipe),
       }),
       optimizer,
@@ -104,6 +131,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
           ? createLoader({ dataset: data.images, ...order })
           : createLoader({ dataset: data.images, ...order }),
       batchSize: recipe.batchSize,
+      ...(communicator && { communicator }),
+      ...(shared && { prepare: shared.prepare }),
       microBatch: run.microBatch,
       totalImages: recipe.batchSize * recipe.steps,
       ...(options.signal && { signal: options.signal }),
@@ -115,12 +144,14 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
       evaluate: {
         every: run.evaluateEvery,
         run: evaluator({ network, recipe, run, folder: out, average, ...(distance && { distance }) }),
-        ...(distance && { best: metric }),
+        ...(hasDistance && { best: metric }),
       },
     });
     try {
-      const log = jsonLines(join(out, 'log.jsonl'), { every: run.logEvery });
-      yield* logTo(trainer, log, tensorBoard(out, { every: run.logEvery }));
+      const every = { every: run.logEvery };
+      const isFirst = !communicator || communicator.rank === 0;
+      const logs = isFirst ? [jsonLines(join(out, 'log.jsonl'), every), tensorBoard(out, every)] : [];
+      yield* logTo(trainer, ...logs);
     } finally {
       trainer.dispose();
       set?.dispose();

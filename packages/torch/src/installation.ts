@@ -10,6 +10,8 @@ export interface Installation {
   readonly libraries: string;
   /** libtorch's version. */
   readonly version: string;
+  /** The native module of collective operations, where this libtorch has what it needs. */
+  readonly distributed?: string;
   /** libtorch's CUDA part, to be loaded where there is a GPU. */
   readonly cudaLibrary?: string;
 }

@@ -1,4 +1,5 @@
 import {
+  type ConsistencyModel,
   type ConsistencyTarget,
   consistencyLoss,
   consistencyTarget,
@@ -8,7 +9,7 @@ import {
 } from '@cm/ect';
 import { normalArray, normalRows, split } from '@cm/random';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Batch, TrainingObjective } from './objective';
+import { type Batch, partOf, type TrainingObjective } from './objective';
 
 /** Options of {@link consistencyObjective}: those of a recipe, from `objectiveOf` of `@cm/ect`, and what makes its estimate. */
 export interface ConsistencyObjectiveOptions
@@ -30,18 +31,19 @@ export function consistencyObjective(options: ConsistencyObjectiveOptions): Trai
   return ({ batch, condition, key, step, teacher }) => {
     const { images, labels } = batch;
     const [count, ...shape] = images.shape;
+    const { first, total } = partOf(batch);
     const noise = normalRows(
       split(key, 'noise'),
-      Array.from({ length: count }, (_, row) => row),
+      Array.from({ length: count }, (_, row) => first + row),
       shape,
     ) as tf.Tensor4D;
     const indices = unchanged(batch);
     const target = consistencyTarget({
-      teacher,
+      teacher: first === 0 ? teacher : shifted(teacher, first),
       batch: {
         images,
         noise,
-        t: noiseLevels(normalArray(split(key, 't'), count)),
+        t: noiseLevels(normalArray(split(key, 't'), total).slice(first, first + count)),
         ...(condition && { condition }),
         ...(labels && { labels }),
         ...(indices && { indices }),
@@ -57,13 +59,14 @@ export function consistencyObjective(options: ConsistencyObjectiveOptions): Trai
       loss: (model, begin, end) =>
         tf.tidy(() => {
           const mean = consistencyLoss(
-            (x, t, condition, rows) => model(x, t, condition, rows && Array.from(rows, (row) => row + begin)),
-            partOf(target, begin, end),
+            (x, t, condition, rows) => model(x, t, condition, rows && Array.from(rows, (row) => first + row + begin)),
+            rowsOf(target, begin, end),
             { metric },
           );
-          return tf.mul(mean, (end - begin) / count) as tf.Scalar;
+          return tf.mul(mean, (end - begin) / total) as tf.Scalar;
         }),
       stats: { ...target.stats, ratio, ...(stage && { stage: stage(step) }) },
+      counts: ['teacherRows', 'badRows'],
       dispose: target.dispose,
     };
   };
@@ -75,12 +78,23 @@ export function stageOf({ schedule }: Pick<Recipe, 'schedule'>): (step: number) 
   return 'd' in schedule ? (step) => Math.floor((step / schedule.d) * (1 + 4 * Number.EPSILON)) : () => 0;
 }
 
+/** A model of rows that are counted from `first`. */
+const shifted =
+  (model: ConsistencyModel, first: number): ConsistencyModel =>
+  (x, t, condition, rows) =>
+    model(
+      x,
+      t,
+      condition,
+      Array.from(rows ?? Array.from({ length: x.shape[0] }, (_, row) => row), (row) => first + row),
+    );
+
 /** The rows' positions in the data set; −1 where the image was mirrored. */
 const unchanged = ({ indices, flipped }: Batch) =>
   indices && Array.from(indices, (index, row) => (flipped?.[row] ? -1 : index));
 
 /** Some rows of a target. Its tensors are for the scope that it is called in. */
-function partOf(target: ConsistencyTarget, begin: number, end: number): ConsistencyTarget {
+function rowsOf(target: ConsistencyTarget, begin: number, end: number): ConsistencyTarget {
   if (begin === 0 && end === target.pairs.length) return target;
   const part = <T extends tf.Tensor>(all: T) => tf.slice(all, begin, end - begin);
   return {

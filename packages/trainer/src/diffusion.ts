@@ -1,7 +1,7 @@
 import { normalArray, normalRows, split } from '@cm/random';
 import { edmWeighting, type LogNormalOptions, logNormalNoiseLevels } from '@cm/schedules';
 import * as tf from '@tensorflow/tfjs-core';
-import type { TrainingObjective } from './objective';
+import { partOf, type TrainingObjective } from './objective';
 
 /** Options of {@link diffusionObjective}. */
 export interface DiffusionObjectiveOptions {
@@ -17,11 +17,13 @@ export interface DiffusionObjectiveOptions {
  */
 export function diffusionObjective({ noise: range, sigmaData = 0.5 }: DiffusionObjectiveOptions): TrainingObjective {
   const weighting = edmWeighting({ sigmaData });
-  return ({ batch: { images }, condition, key }) => {
+  return ({ batch, condition, key }) => {
+    const { images } = batch;
     const [count, ...shape] = images.shape;
-    const levels = logNormalNoiseLevels(normalArray(split(key, 't'), count), range);
-    const weights = levels.map((t) => weighting({ t, r: 0, ratio: 0, gap: t, edge: 0 }) / count);
-    const rows = Array.from({ length: count }, (_, row) => row);
+    const { first, total } = partOf(batch);
+    const levels = logNormalNoiseLevels(normalArray(split(key, 't'), total).slice(first, first + count), range);
+    const weights = levels.map((t) => weighting({ t, r: 0, ratio: 0, gap: t, edge: 0 }) / total);
+    const rows = Array.from({ length: count }, (_, row) => first + row);
     const noisy = tf.tidy(() => {
       const noise = normalRows(split(key, 'noise'), rows, shape);
       return tf.add(images, tf.mul(noise, tf.tensor(levels, [count, 1, 1, 1]))) as tf.Tensor4D;

@@ -1,10 +1,12 @@
+export { type Communicator, exchange, inFirst } from './communicator';
 export { type ConsistencyObjectiveOptions, consistencyObjective, stageOf } from './consistency';
 export { type DiffusionObjectiveOptions, diffusionObjective } from './diffusion';
 export { TrainingError, type TrainingFailure } from './error';
 export { type Position, progressLine, type SnapshotMoment, type StepEvent, type TrainingEvent } from './events';
 export { type LogSink, logTo } from './log';
 export { classLabels, inMicroBatches, type PreparedWeights, type TrainableNetwork, withDenoiser } from './network';
-export type { Batch, BatchSource, ObjectiveContext, StepLoss, TrainingObjective } from './objective';
+export type { Batch, BatchPart, BatchSource, ObjectiveContext, StepLoss, TrainingObjective } from './objective';
+export { type GatheredReferencesOptions, gatheredReferences, type SharedReferences } from './references';
 export { disposeState, type InitialStateOptions, initialState, type TrainingState } from './state';
-export { type StepResult, type StepSettings, trainingStep } from './step';
+export { type StepResult, type StepSettings, sharedStep, trainingStep } from './step';
 export { createTrainer, type Duty, type Trainer, type TrainerOptions } from './trainer';

@@ -12,7 +12,18 @@ export interface Batch {
   readonly indices?: ArrayLike<number>;
   /** 1 where the row is mirrored, and so not an image of the data set itself. */
   readonly flipped?: ArrayLike<number>;
+  /** Which rows of the whole batch these are, where several processes share it. Set by the trainer. Default: all. */
+  readonly part?: BatchPart;
 }
+
+/** Rows of a batch that several processes share: those from `first` on, of `total`. */
+export interface BatchPart {
+  readonly first: number;
+  readonly total: number;
+}
+
+/** {@link Batch.part}, of a whole batch too. */
+export const partOf = ({ images, part }: Batch): BatchPart => part ?? { first: 0, total: images.shape[0] };
 
 /** An endless sequence of batches by position, such as the loader of `@cm/datasets`. A batch depends on its position alone. */
 export interface BatchSource {
@@ -20,7 +31,7 @@ export interface BatchSource {
   batchAt(position: number): Batch | Promise<Batch>;
 }
 
-/** What a {@link TrainingObjective} is given: the whole batch, however small the parts are that the network sees. */
+/** What a {@link TrainingObjective} is given: the whole batch of this process, however small the parts are that the network sees. */
 export interface ObjectiveContext {
   readonly batch: Batch;
   /** The batch's condition, where the network has one. It stays the trainer's. */
@@ -29,7 +40,7 @@ export interface ObjectiveContext {
   readonly key: Key;
   /** Steps taken before this one. */
   readonly step: number;
-  /** The model that targets come from, without gradient: the student as it is, or an average. */
+  /** The model that targets come from, without gradient: the student as it is, or an average. Rows are named by their places in the batch of all processes. */
   readonly teacher: ConsistencyModel;
 }
 
@@ -37,11 +48,14 @@ export interface ObjectiveContext {
 export interface StepLoss {
   /**
    * The part of the batch's mean loss that rows `begin` to `end` (without it) contribute: parts sum to the whole. A scalar, differentiable in
-   * the model. The model is called with the rows' places in the batch.
+   * the model. The model is called with the rows' places in the batch. Of a part of a batch (`Batch.part`), `begin` and `end` count from its first
+   * row, while the mean and the places are those of the whole.
    */
   loss(model: ConsistencyModel, begin: number, end: number): tf.Scalar;
   /** Numbers worth logging. */
   readonly stats: Readonly<Record<string, number>>;
+  /** Names of those that add up over processes. Of the others, the mean is logged. */
+  readonly counts?: readonly string[];
   /** Frees what the objective allocated. */
   dispose(): void;
 }

@@ -4,9 +4,10 @@ import { cleanGradients, type EmaDecay, type Optimizer } from '@cm/optimizers';
 import { split } from '@cm/random';
 import type { LearningRate } from '@cm/schedules';
 import * as tf from '@tensorflow/tfjs-core';
+import { type Communicator, exchange } from './communicator';
 import { TrainingError } from './error';
 import { inMicroBatches, prepared, type TrainableNetwork } from './network';
-import type { Batch, StepLoss, TrainingObjective } from './objective';
+import { type Batch, partOf, type StepLoss, type TrainingObjective } from './objective';
 import type { TrainingState } from './state';
 
 /** How a step is made. */
@@ -44,17 +45,69 @@ export interface StepResult {
  * @throws TrainingError `diverged` when the loss is not finite; Error when the state lacks an average
  */
 export function trainingStep(settings: StepSettings, state: TrainingState, batch: Batch): StepResult {
-  const { network, objective, optimizer, averages, teacher } = settings;
-  const { step, images, key } = state;
+  return updated(settings, state, gradientsOf(settings, state, batch));
+}
+
+/**
+ * The same of a batch that several processes share, each with its part: their gradients are added up, and all make the same update of the same
+ * state.
+ *
+ * @param message Sent to the others, beside.
+ * @returns the step's result, and the messages of all processes
+ */
+export async function sharedStep<Message>(
+  settings: StepSettings,
+  state: TrainingState,
+  batch: Batch,
+  communicator: Communicator,
+  message: Message,
+): Promise<StepResult & { readonly messages: readonly Message[] }> {
+  const { params, loss, gradients, stats, counts, rows } = gradientsOf(settings, state, batch);
+  const names = Object.keys(gradients);
+  const own = [loss, ...names.map((name) => gradients[name]!)];
+  try {
+    const reduced = communicator.allReduce<tf.Tensor>(own);
+    const [[sum, ...sums], all] = await Promise.all([reduced, exchange(communicator, { stats, message })]);
+    const merged: Record<string, number> = {};
+    for (const name of Object.keys(stats)) {
+      const total = all.reduce((total, each) => total + each.stats[name]!, 0);
+      merged[name] = counts.includes(name) ? total : total / all.length;
+    }
+    const result = updated(settings, state, {
+      params,
+      loss: sum as tf.Scalar,
+      gradients: Object.fromEntries(names.map((name, i) => [name, sums[i]!])),
+      stats: merged,
+      counts,
+      rows,
+    });
+    return { ...result, messages: all.map(({ message }) => message) };
+  } finally {
+    tf.dispose(own);
+  }
+}
+
+/** What is known of a step before its update. */
+interface StepGradients {
+  /** The parameters that are updated: the state's own, or new ones. */
+  readonly params: tf.NamedTensorMap;
+  readonly loss: tf.Scalar;
+  readonly gradients: tf.NamedTensorMap;
+  readonly stats: StepResult['stats'];
+  readonly counts: readonly string[];
+  /** Of the batch of all processes. */
+  readonly rows: number;
+}
+
+function gradientsOf(settings: StepSettings, state: TrainingState, batch: Batch): StepGradients {
+  const { network, objective, teacher } = settings;
+  const { step, key } = state;
   const count = batch.images.shape[0];
   const microBatch = Math.min(settings.microBatch ?? count, count);
-  const learningRate = settings.learningRate(step);
   const stepKey = split(key, 'step', step);
   const dropout = split(stepKey, 'dropout');
-  const names = Object.keys(averages);
-
-  let numbers = { loss: 0, cleaned: 0, stats: {} as StepResult['stats'] };
-  const next = tf.tidy(() => {
+  let numbers: Pick<StepGradients, 'stats' | 'counts'> = { stats: {}, counts: [] };
+  const found = tf.tidy(() => {
     const params = network.constrain?.(state.params) ?? state.params;
     const { weights, pullback } = prepared(network, params);
     const average = teacher === undefined ? undefined : averageOf(state, teacher);
@@ -70,39 +123,61 @@ export function trainingStep(settings: StepSettings, state: TrainingState, batch
     if (average && taught !== average) tf.dispose(taught);
     const { value, grads } = accumulated(stepLoss, (w) => network.denoiser(w, dropout), weights, { count, microBatch });
     stepLoss.dispose();
-    const loss = value.dataSync()[0]!;
-    if (!Number.isFinite(loss)) throw new TrainingError('diverged', `step ${step}: the loss is ${loss}`);
-
+    numbers = { stats: stepLoss.stats, counts: stepLoss.counts ?? [] };
     // Freed one after the other, not all at the end: each is as large as the network.
-    const raw = pullback(grads);
-    if (raw !== grads) tf.dispose(grads);
+    const gradients = pullback(grads);
+    if (gradients !== grads) tf.dispose(grads);
     if (weights !== params) tf.dispose(weights);
-    const clean = cleanGradients(raw);
-    tf.dispose(raw);
-    const updated = optimizer.update(params, clean.grads, state.optimizer, {
-      learningRate,
-      averages: names.map((name) => ({ ema: averageOf(state, name), beta: averages[name]!(step + 1) })),
-    });
-    numbers = { loss, cleaned: clean.count, stats: stepLoss.stats };
-    return {
-      params: updated.params,
-      m: updated.state.m,
-      v: updated.state.v,
-      averages: [...updated.averages],
-    };
+    return { params, loss: value, gradients };
   });
-  return {
-    state: {
-      ...state,
-      step: step + 1,
-      images: images + count,
-      params: next.params,
-      optimizer: { step: state.optimizer.step + 1, m: next.m, v: next.v },
-      averages: Object.fromEntries(names.map((name, i) => [name, next.averages[i]!])),
-    },
-    learningRate,
-    ...numbers,
-  };
+  return { ...found, ...numbers, rows: partOf(batch).total };
+}
+
+/** The state after the step. Frees what it is given but the state. */
+function updated(
+  { optimizer, averages, ...settings }: StepSettings,
+  state: TrainingState,
+  { params, loss: value, gradients, stats, rows }: StepGradients,
+): StepResult {
+  const { step } = state;
+  const learningRate = settings.learningRate(step);
+  const names = Object.keys(averages);
+  const loss = value.dataSync()[0]!;
+  let cleaned = 0;
+  try {
+    if (!Number.isFinite(loss)) throw new TrainingError('diverged', `step ${step}: the loss is ${loss}`);
+    const next = tf.tidy(() => {
+      const clean = cleanGradients(gradients);
+      tf.dispose(gradients);
+      cleaned = clean.count;
+      const {
+        params: moved,
+        state: moments,
+        ...rest
+      } = optimizer.update(params, clean.grads, state.optimizer, {
+        learningRate,
+        averages: names.map((name) => ({ ema: averageOf(state, name), beta: averages[name]!(step + 1) })),
+      });
+      return { params: moved, m: moments.m, v: moments.v, averages: [...rest.averages] };
+    });
+    return {
+      state: {
+        ...state,
+        step: step + 1,
+        images: state.images + rows,
+        params: next.params,
+        optimizer: { step: state.optimizer.step + 1, m: next.m, v: next.v },
+        averages: Object.fromEntries(names.map((name, i) => [name, next.averages[i]!])),
+      },
+      loss,
+      learningRate,
+      cleaned,
+      stats,
+    };
+  } finally {
+    tf.dispose([value, gradients]);
+    if (params !== state.params) tf.dispose(params);
+  }
 }
 
 /** The batch's loss and its gradient with respect to the weights, as the sum of those of its parts. */

@@ -1,9 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { type Communicator, checkSame, inFirst } from './communicator';
 import { TrainingError } from './error';
 import { positionOf, type SnapshotMoment, type TrainingEvent } from './events';
 import type { Batch, BatchSource } from './objective';
 import { disposeState, type TrainingState } from './state';
-import { type StepSettings, trainingStep } from './step';
+import { type StepSettings, sharedStep, trainingStep } from './step';
 
 /** Something that is done every so many images, and when training is through. */
 export interface Duty<Run> {
@@ -16,10 +17,17 @@ export interface Duty<Run> {
 export interface TrainerOptions extends StepSettings {
   /** Where it begins: `initialState`, or what `loadState` found. The trainer takes its tensors, and frees them as it goes on. */
   readonly state: TrainingState;
-  /** Batch i is that of step i. */
+  /** Batch i is that of step i; with several processes, this process's rows of it: a loader's `shard`. */
   readonly data: BatchSource;
-  /** Images of a batch: of an update. */
+  /** Images of a batch, of all processes: of an update. */
   readonly batchSize: number;
+  /**
+   * The processes that train together. All take the same steps: gradients are added up, and states stay the same to the bit, which is checked
+   * at the start and whenever a state is saved. Saving, snapshots and evaluation are process 0's. Default: this process is alone.
+   */
+  readonly communicator?: Communicator;
+  /** Awaited before each step with its batch: `prepare` of {@link gatheredReferences}. */
+  readonly prepare?: (batch: Batch) => Promise<void>;
   /** How long to train, in images: steps times batch size. */
   readonly totalImages: number;
   /** Ends training between two steps, its state saved. What has begun, such as an evaluation, is brought to its end first. */
@@ -58,16 +66,19 @@ export interface Trainer extends AsyncIterable<TrainingEvent> {
  */
 export function createTrainer(options: TrainerOptions): Trainer {
   checkOptions(options);
-  const { data, totalImages, signal } = options;
+  const { data, totalImages, signal, communicator } = options;
+  let aborted = false;
+  const isAborted = () => (communicator ? aborted : signal?.aborted);
   let state = options.state;
   let saved: { readonly step: number; readonly file?: string } = { step: state.step };
   let secondsPerStep: number | undefined;
 
   async function* run(): AsyncGenerator<TrainingEvent, void, undefined> {
+    if (communicator) await checkSame(communicator, state);
     yield { type: 'started', ...positionOf(state), totalImages };
     if (state.step === 0) yield* evaluation();
     for (;;) {
-      if (state.images >= totalImages || signal?.aborted) {
+      if (state.images >= totalImages || isAborted()) {
         if (saved.step !== state.step) yield* saving();
         const reason = state.images >= totalImages ? 'finished' : 'aborted';
         yield { type: 'stopped', ...positionOf(state), reason };
@@ -83,7 +94,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
     const begun = performance.now();
     const batch = await data.batchAt(state.step);
     const secondsWaited = (performance.now() - begun) / 1000;
-    const { loss, learningRate, cleaned, stats, state: next } = taken(batch);
+    const { loss, learningRate, cleaned, stats, state: next } = await taken(batch);
     disposeState(state);
     const seconds = (performance.now() - begun) / 1000;
     state = { ...next, seconds: next.seconds + seconds };
@@ -112,13 +123,21 @@ export function createTrainer(options: TrainerOptions): Trainer {
     if (options.save && due(options.save)) yield* saving();
   }
 
-  function taken(batch: Batch) {
+  async function taken(batch: Batch) {
     try {
       const rows = batch.images.shape[0];
-      if (rows !== options.batchSize) {
-        throw new Error(`createTrainer: data has batches of ${rows} images, expected batchSize ${options.batchSize}`);
+      const { batchSize: total, prepare } = options;
+      const expected = total / (communicator?.size ?? 1);
+      if (rows !== expected) {
+        const whole = communicator ? ` of ${total} over ${communicator.size} processes` : '';
+        throw new Error(`createTrainer: data has batches of ${rows} images, expected batchSize ${expected}${whole}`);
       }
-      return trainingStep(options, state, batch);
+      const own = communicator ? { ...batch, part: { first: communicator.rank * rows, total } } : batch;
+      await prepare?.(own);
+      if (!communicator) return trainingStep(options, state, own);
+      const result = await sharedStep(options, state, own, communicator, signal?.aborted === true);
+      aborted = result.messages.includes(true);
+      return result;
     } catch (error) {
       if (!(error instanceof TrainingError)) throw error;
       const message =
@@ -133,7 +152,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
   async function* evaluation(): AsyncGenerator<TrainingEvent, void, undefined> {
     const { evaluate } = options;
     if (!evaluate) return;
-    const metrics = await evaluate.run(state);
+    const metrics = await inFirst(communicator, () => evaluate.run(state));
     const value = evaluate.best === undefined ? undefined : metrics[evaluate.best];
     if (evaluate.best !== undefined && value === undefined) {
       throw new Error(`createTrainer: evaluate gave ${Object.keys(metrics).join(', ')}, expected ${evaluate.best}`);
@@ -146,13 +165,14 @@ export function createTrainer(options: TrainerOptions): Trainer {
 
   async function* snapshots(moment: SnapshotMoment): AsyncGenerator<TrainingEvent, void, undefined> {
     if (!options.snapshot) return;
-    const files = await keeping('a snapshot', () => options.snapshot!.run(state, moment));
+    const files = await keeping('a snapshot', () => inFirst(communicator, () => options.snapshot!.run(state, moment)));
     yield { type: 'snapshot', ...positionOf(state), moment, files };
   }
 
   async function* saving(): AsyncGenerator<TrainingEvent, void, undefined> {
     if (!options.save) return;
-    const file = await keeping('the state', () => options.save!.run(state));
+    if (communicator) await checkSame(communicator, state);
+    const file = await keeping('the state', () => inFirst(communicator, () => options.save!.run(state)));
     saved = { step: state.step, file };
     yield { type: 'saved', ...positionOf(state), file };
   }
@@ -198,6 +218,10 @@ function checkOptions(options: TrainerOptions): void {
   whole('batchSize', batchSize);
   whole('microBatch', microBatch);
   whole('totalImages', options.totalImages);
+  const { size = 1 } = options.communicator ?? {};
+  if (batchSize % size !== 0) {
+    throw new Error(`createTrainer: batchSize is ${batchSize}, expected a multiple of ${size}, the processes`);
+  }
   for (const [name, duty] of Object.entries({ save, snapshot, evaluate })) whole(`${name}.every`, duty?.every);
   if (state.images !== state.step * batchSize) {
     throw new Error(

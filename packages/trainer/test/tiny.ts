@@ -1,4 +1,4 @@
-import type { ConsistencyModel } from '@cm/ect';
+import type { ConsistencyModel, Estimator } from '@cm/ect';
 import { oneSampleEstimator, pseudoHuber } from '@cm/ect';
 import { adam, powerFunctionEma } from '@cm/optimizers';
 import { dropoutMask, key, normal, normalRows } from '@cm/random';
@@ -58,9 +58,14 @@ export const data = (batchSize: number): BatchSource => ({
   }),
 });
 
-export const objective = (references: 'batch' | 'none' = 'batch') =>
+export const objective = (references: 'batch' | 'none' | Estimator = 'batch') =>
   consistencyObjective({
-    estimator: references === 'batch' ? stableTargetEstimator({ references }) : oneSampleEstimator(),
+    estimator:
+      typeof references === 'function'
+        ? references
+        : references === 'batch'
+          ? stableTargetEstimator({ references })
+          : oneSampleEstimator(),
     schedule: progressiveSchedule({ q: 2, d: 8 }),
     weighting: inverseGap({ delta: 1e-3 }),
     metric: pseudoHuber({ c: 0.03 }),

@@ -1,6 +1,6 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,31 +42,70 @@ function flagsFor({ version, include }: Libtorch): string[] {
   ];
 }
 
+/** A module that is compiled by itself. */
+interface Module {
+  readonly name: string;
+  readonly folder: string;
+  readonly flags?: readonly string[];
+  /** Whether what is in folders below belongs to it, too. */
+  readonly nested?: boolean;
+}
+
+const filesIn = (folder: string, nested: boolean): string[] =>
+  readdirSync(folder, { recursive: nested, encoding: 'utf8' })
+    .filter((name) => statSync(join(folder, name)).isFile())
+    .sort();
+
 /**
  * Compiles the addon for a libtorch, unless that has been done: once for each set of sources, libtorch, compiler and processor.
  *
  * @returns the path of the module
  * @throws Error with the compiler's message, or saying that there is no compiler
  */
-export async function compile(libtorch: Libtorch, say: (line: string) => void): Promise<string> {
+export const compile = (libtorch: Libtorch, say: (line: string) => void): Promise<string> =>
+  build({ name: 'cm_torch', folder: sources }, libtorch, say);
+
+/**
+ * Compiles the addon of collective operations, likewise.
+ *
+ * @returns the path of the module; undefined, having said why, for a libtorch that has no c10d or another one
+ */
+export async function compileDistributed(libtorch: Libtorch, say: (line: string) => void): Promise<string | undefined> {
+  const folder = join(sources, 'distributed');
+  try {
+    const flags = ['-DUSE_C10D_GLOO', `-I${folder}`];
+    return await build({ name: 'cm_distributed', folder, flags, nested: true }, libtorch, say);
+  } catch (error) {
+    const why = (error as Error).message.split('\n').find((line) => line.includes('error')) ?? (error as Error).message;
+    say(`Without training in several processes, whose part does not compile for this libtorch: ${why}`);
+    return undefined;
+  }
+}
+
+async function build(
+  { name, folder: from, flags: own = [], nested = false }: Module,
+  libtorch: Libtorch,
+  say: (line: string) => void,
+): Promise<string> {
   const compiler = findCompiler();
   if (!compiler) {
     throw new Error('there is no C++ compiler: install g++ (Debian: apt-get install g++) or set CXX to one with C++20');
   }
-  const files = readdirSync(sources).filter((file) => file.endsWith('.cc'));
-  const flags = flagsFor(libtorch);
+  const read = filesIn(from, nested);
+  const files = read.filter((file) => file.endsWith('.cc'));
+  const flags = [...flagsFor(libtorch), ...own];
   const key = createHash('sha256');
-  for (const file of readdirSync(sources).sort()) key.update(file).update(readFileSync(join(sources, file)));
-  // Where Node's headers lie says nothing of what they hold.
-  const settings = flags.filter((flag) => flag !== `-I${nodeHeaders}`);
+  for (const file of read) key.update(file).update(readFileSync(join(from, file)));
+  // Where headers of Node and of this package lie says nothing of what they hold.
+  const settings = flags.filter((flag) => flag !== `-I${nodeHeaders}` && flag !== `-I${from}`);
   key.update(JSON.stringify([settings, libtorch, compiler, cpus()[0]?.model]));
   const folder = join(home(), 'builds', `${libtorch.version}-${key.digest('hex').slice(0, 16)}`);
-  const addon = join(folder, 'cm_torch.node');
+  const addon = join(folder, `${name}.node`);
   if (existsSync(addon)) {
     say(`Already compiled: ${addon}`);
     return addon;
   }
-  say(`Compiling ${files.length} files with ${compiler.version}.`);
+  say(`Compiling ${files.length} ${files.length === 1 ? 'file' : 'files'} with ${compiler.version}.`);
   const partial = `${folder}.partial-${process.pid}`;
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });
@@ -74,7 +113,7 @@ export async function compile(libtorch: Libtorch, say: (line: string) => void): 
     const queue = [...files];
     const worker = async () => {
       for (let file = queue.shift(); file; file = queue.shift()) {
-        await run(compiler.command, [...flags, '-c', join(sources, file), '-o', join(partial, `${file}.o`)]);
+        await run(compiler.command, [...flags, '-c', join(from, file), '-o', join(partial, `${file}.o`)]);
       }
     };
     await Promise.all(Array.from({ length: Math.min(files.length, availableParallelism()) }, worker));
@@ -85,7 +124,7 @@ export async function compile(libtorch: Libtorch, say: (line: string) => void): 
       '-s',
       ...flags,
       '-o',
-      join(partial, 'cm_torch.node'),
+      join(partial, `${name}.node`),
       ...objects,
       ...libraries,
     ]);

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasGpu, type Installation, record } from '../installation';
-import { compile } from './compile';
+import { compile, compileDistributed } from './compile';
 import { downloadLibtorch } from './download';
 import { cudaLibraryOf, debianLibtorch, findLibtorch, type Libtorch, type LibtorchOptions } from './libtorch';
 import { selfTest } from './self-test';
@@ -40,12 +40,13 @@ export async function setup(options: SetupOptions, say: (line: string) => void):
   }
   libtorch ??= fetchLibtorch(wantsCuda, say);
   say(`libtorch ${libtorch.version}: ${libtorch.source}.`);
-  const addon = await compile(libtorch, say);
+  const [addon, distributed] = await Promise.all([compile(libtorch, say), compileDistributed(libtorch, say)]);
   const cudaLibrary = options.cuda === false ? undefined : cudaLibraryOf(libtorch);
   const installation: Installation = {
     addon,
     libraries: libtorch.libraries,
     version: libtorch.version,
+    ...(distributed && { distributed }),
     ...(cudaLibrary && { cudaLibrary }),
   };
   const report = execFileSync(process.execPath, ['-e', selfTest, addon], { encoding: 'utf8' });

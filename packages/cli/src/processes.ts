@@ -1,0 +1,44 @@
+import { launchFrom } from '@cm/torch/launch';
+import type { Communicator } from '@cm/trainer';
+import type { BackendName } from './backend';
+
+type Group = Communicator & { readonly localRank: number };
+let group: Promise<Group | undefined> | undefined;
+
+/** Whether this process is the one that prints and writes: the only one, or process 0 of those that a launcher started. */
+export const isFirst = (): boolean => (launchFrom(process.env)?.rank ?? 0) === 0;
+
+/** Where a launcher started several processes on a machine's GPUs, leaves this one its own; to be called before CUDA is loaded. */
+export function takeOwnGpu(): void {
+  const launch = launchFrom(process.env);
+  if (!launch) return;
+  const { CUDA_VISIBLE_DEVICES: visible } = process.env;
+  const own = visible === undefined ? String(launch.localRank) : visible.split(',')[launch.localRank];
+  // A launcher that shows each process a GPU of its own leaves nothing to choose.
+  if (own !== undefined) process.env.CUDA_VISIBLE_DEVICES = own;
+}
+
+/**
+ * The processes that a launcher (torchrun, srun, mpirun) started with this one, once all have come; undefined where this one is alone.
+ *
+ * @throws Error on another backend than torch; as `processGroupFromEnvironment`
+ */
+export function processGroup(backend: BackendName): Promise<Group | undefined> {
+  group ??= (async () => {
+    if (launchFrom(process.env) && backend !== 'torch') {
+      throw new Error(`the backend is ${backend}, expected torch for several processes`);
+    }
+    const { processGroupFromEnvironment } = await import('@cm/torch/distributed');
+    return processGroupFromEnvironment();
+  })();
+  return group;
+}
+
+/** The part [from, to) of `count` items that is this process's: as many in each, in the order of ranks. */
+export function shareOf(
+  communicator: Pick<Communicator, 'rank' | 'size'> | undefined,
+  count: number,
+): [from: number, to: number] {
+  const { rank, size } = communicator ?? { rank: 0, size: 1 };
+  return [Math.floor((rank * count) / size), Math.floor(((rank + 1) * count) / size)];
+}

@@ -1,0 +1,139 @@
+import { createServer } from 'node:net';
+import { expectNoLeak } from '@cm/testing';
+import { configureTorch, isInstalled } from '@cm/torch';
+import { isDistributedInstalled, type ProcessGroup, processGroupFromEnvironment } from '@cm/torch/distributed';
+import * as tf from '@tensorflow/tfjs-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const SIZE = 3;
+
+// Without libtorch's c10d, which `npx cm-torch setup` looks for, there is nothing that could be tested. The processes are all this one, which a group does not see.
+describe.skipIf(!isInstalled() || !isDistributedInstalled())('a process group', () => {
+  let groups: ProcessGroup[];
+  beforeAll(async () => {
+    await tf.setBackend('torch');
+    configureTorch({ device: 'cpu' });
+    groups = await Promise.all((await launched(SIZE)).map((env) => open(env)));
+  });
+  afterAll(() => {
+    for (const group of groups) group.close();
+  });
+
+  /** What `work` gives in each process. */
+  const inEach = <T>(work: (group: ProcessGroup) => Promise<T>) => Promise.all(groups.map(work));
+  const values = (tensors: readonly tf.Tensor[]) => tensors.map((tensor) => Array.from(tensor.dataSync()));
+
+  it('knows its places', () => {
+    expect(groups.map(({ rank, size, localRank }) => [rank, size, localRank])).toEqual([
+      [0, 3, 0],
+      [1, 3, 1],
+      [2, 3, 2],
+    ]);
+  });
+
+  it.each([
+    ['sum', 6],
+    ['mean', 2],
+  ] as const)('gives each the %s of tensors over processes', async (operation, factor) => {
+    const all = await inEach(({ rank, allReduce }) =>
+      allReduce([tf.fill([2, 2], rank + 1), tf.tensor1d([10 * (rank + 1)])], operation),
+    );
+    for (const tensors of all) {
+      expect(tensors.map(({ shape }) => shape)).toEqual([[2, 2], [1]]);
+      expect(values(tensors)).toEqual([Array(4).fill(factor), [10 * factor]]);
+    }
+  });
+
+  it('has the same bits in each, of tensors that are more than a bucket', async () => {
+    const tensors = ({ rank }: ProcessGroup) =>
+      Array.from({ length: 3 }, (_, i) => tf.randomUniform([1500, 1001], -1, 1, 'float32', 10 * rank + i + 1));
+    const given = groups.map(tensors);
+    const expected = Array.from({ length: 3 }, (_, i) => tf.addN(given.map((own) => own[i]!)));
+    const all = await inEach((group) => group.allReduce(given[group.rank]!));
+    expected.forEach((tensor, i) => {
+      expect(tf.max(tf.abs(tf.sub(tensor, all[0]![i]!))).dataSync()[0]).toBeLessThan(1e-6);
+    });
+    const bits = all.map((own) => own.map((tensor) => Buffer.from(tensor.dataSync().buffer).toString('base64')));
+    expect(bits[1]).toEqual(bits[0]);
+    expect(bits[2]).toEqual(bits[0]);
+    tf.dispose([given, expected, all]);
+  });
+
+  it('gives each the tensors of all, in order', async () => {
+    for (const tensors of await inEach(({ rank, allGather }) => allGather(tf.tensor2d([[rank, -rank]]))))
+      expect(values(tensors)).toEqual([
+        [0, -0],
+        [1, -1],
+        [2, -2],
+      ]);
+    const numbers = await inEach(({ rank, allGather }) => allGather(tf.tensor1d([rank], 'int32')));
+    expect(numbers[2]!.map(({ dtype }) => dtype)).toEqual(['int32', 'int32', 'int32']);
+  });
+
+  it('gives each the tensors of one', async () => {
+    for (const tensors of await inEach(({ rank, broadcast }) => broadcast([tf.tensor1d([rank, 7])], 1)))
+      expect(values(tensors)).toEqual([[1, 7]]);
+  });
+
+  it('gives each the bytes of all, of which there may be none', async () => {
+    const all = await inEach(({ rank, allGatherBytes }) => allGatherBytes(new Uint8Array(2 * rank).fill(rank)));
+    for (const bytes of all) expect(bytes.map((each) => [...each])).toEqual([[], [1, 1], [2, 2, 2, 2]]);
+  });
+
+  it('waits for all', async () => {
+    const come: number[] = [];
+    await inEach(async ({ rank, barrier }) => {
+      await new Promise((resolve) => setTimeout(resolve, 50 * rank));
+      come.push(rank);
+      await barrier();
+      expect(come).toHaveLength(SIZE);
+    });
+  });
+
+  it('keeps no tensors', async () => {
+    await expectNoLeak(async () => {
+      const all = await inEach(async ({ allReduce }) => {
+        const tensor = tf.ones([3]);
+        const [sum] = await allReduce([tensor]);
+        tf.dispose([tensor, sum!]);
+      });
+      expect(all).toHaveLength(SIZE);
+    });
+  });
+
+  it('says who did not come in time', async () => {
+    const alone = (await launched(2))[0]!;
+    await expect(open(alone, 1)).rejects.toThrow(/process 0 of 2: another process .* did not come within 1 s/);
+    const [first, second] = await Promise.all((await launched(2)).map((env) => open(env, 1)));
+    await expect(first!.barrier()).rejects.toThrow(/process 0 of 2: another process/);
+    first!.close();
+    second!.close();
+  });
+
+  it('refuses tensors of two types, and time-outs that are none', async () => {
+    const mixed = groups[0]!.allReduce<tf.Tensor>([tf.ones([1]), tf.ones([1], 'int32')]);
+    await expect(mixed).rejects.toThrow('allReduce: tensors of float32 and int32, expected one type');
+    await expect(processGroupFromEnvironment({ timeoutSeconds: 0 })).rejects.toThrow('timeoutSeconds is 0, expected');
+    expect(await processGroupFromEnvironment({ env: {} })).toBeUndefined();
+  });
+});
+
+const open = async (env: Record<string, string>, timeoutSeconds = 30) =>
+  (await processGroupFromEnvironment({ env, timeoutSeconds }))!;
+
+/** The variables of processes that a launcher started. */
+async function launched(size: number): Promise<Record<string, string>[]> {
+  const port = await new Promise<number>((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+  return Array.from({ length: size }, (_, rank) => ({
+    RANK: String(rank),
+    LOCAL_RANK: String(rank),
+    WORLD_SIZE: String(size),
+    MASTER_ADDR: '127.0.0.1',
+    MASTER_PORT: String(port),
+  }));
+}
