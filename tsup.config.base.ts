@@ -8,5 +8,9 @@ export default defineConfig({
   platform: 'neutral',
   dts: true,
   sourcemap: true,
+  // The sources themselves are in the package.
+  esbuildOptions: (options) => {
+    options.sourcesContent = false;
+  },
   clean: true,
 });
