@@ -93,7 +93,7 @@ export async function evaluate(path: string, options: EvaluateOptions): Promise<
       const samplings: SamplingEvaluation[] = [];
       for (const sampling of generator.samplings) {
         const { steps: taken, evaluations, name: sampler } = sampling;
-        const [from, to] = shareOf(read.communicator, count);
+        const [from, to] = shareOf(read.communicator, count, Math.max(options.batch ?? 0, read.batch));
         const source = sourceOf(generator, sampling, firstNumbers(count).slice(from, to), (done) =>
           onProgress?.(sampler, { done, total: to - from, resumed: 0 }),
         );

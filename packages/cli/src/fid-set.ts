@@ -58,7 +58,7 @@ export async function readSet(
     throw new Error(`${path} has statistics alone, which ${needy} cannot be told from: images are needed`);
   });
   if (metrics.length === 0) return { images: source.count };
-  const own = partOf(source, ...shareOf(options.communicator, source.count));
+  const own = partOf(source, ...shareOf(options.communicator, source.count, options.batch));
   return { ...(await setOfImages(path, own, metrics, options)), images: source.count };
 }
 

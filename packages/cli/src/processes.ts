@@ -34,11 +34,17 @@ export function processGroup(backend: BackendName): Promise<Group | undefined> {
   return group;
 }
 
-/** The part [from, to) of `count` items that is this process's: as many in each, in the order of ranks. */
+/**
+ * The part [from, to) of `count` items that is this process's, in the order of ranks: as many in each, up to a batch. Whole batches, because what a network makes
+ * of an image depends, in float32's last bits, on how many it sees at once.
+ */
 export function shareOf(
   communicator: Pick<Communicator, 'rank' | 'size'> | undefined,
   count: number,
+  batch = 1,
 ): [from: number, to: number] {
   const { rank, size } = communicator ?? { rank: 0, size: 1 };
-  return [Math.floor((rank * count) / size), Math.floor(((rank + 1) * count) / size)];
+  const batches = Math.ceil(count / batch);
+  const start = (rank: number) => Math.min(count, batch * Math.floor((rank * batches) / size));
+  return [start(rank), start(rank + 1)];
 }

@@ -70,6 +70,23 @@ describe('what several processes share', () => {
   });
 });
 
+describe('what several processes share in batches', () => {
+  it.each([
+    [50_000, 8, 64],
+    [21, 2, 32],
+    [100, 3, 7],
+  ])('is whole ones: %i items of %i processes, %i at once', (count, size, batch) => {
+    const shares = Array.from({ length: size }, (_, rank) => shareOf({ rank, size }, count, batch));
+    expect(shares[0]![0]).toBe(0);
+    expect(shares.at(-1)![1]).toBe(count);
+    for (let rank = 1; rank < size; rank++) expect(shares[rank]![0]).toBe(shares[rank - 1]![1]);
+    for (const [from, to] of shares) {
+      expect(from % batch === 0 || from === count).toBe(true);
+      expect(Math.ceil((to - from) / batch)).toBeLessThanOrEqual(Math.ceil(count / batch / size));
+    }
+  });
+});
+
 describe('features of images that several processes share', () => {
   const network: Network = {
     name: 'a projection',

@@ -53,9 +53,12 @@ KERNEL(memory) {
   out.number(static_cast<double>(use.mapped));
 }
 
-// For other addons, such as the one of collective operations: a tensor's address, valid while its handle is, and a tensor from an address that
-// one reference comes with.
-KERNEL(address) { out.number(static_cast<double>(reinterpret_cast<intptr_t>(in.held().unsafeGetTensorImpl()))); }
+// For other addons, such as the one of collective operations: a tensor's address, which one reference goes with, and a tensor from an address
+// that one comes with.
+KERNEL(lend) {
+  auto owned = in.held().getIntrusivePtr();
+  out.number(static_cast<double>(reinterpret_cast<intptr_t>(owned.release())));
+}
 KERNEL(adopt) {
   auto *impl = reinterpret_cast<c10::TensorImpl *>(static_cast<intptr_t>(in.number()));
   out.tensor(Tensor(c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim(impl)));

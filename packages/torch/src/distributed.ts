@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
 import { constants } from 'node:os';
 import * as tf from '@tensorflow/tfjs-core';
 import { loadAddon } from './addon';
@@ -16,6 +18,7 @@ interface DistributedAddon {
     size: number,
     timeout: number,
     networkInterface: string,
+    address: string,
   ): Promise<number>;
   allReduce(group: number, tensors: Float64Array, mean: number): Promise<Float64Array>;
   broadcast(group: number, tensors: Float64Array, root: number): Promise<Float64Array>;
@@ -52,7 +55,7 @@ export interface ProcessGroup {
 export interface ProcessGroupOptions {
   /** How long an operation, or the meeting at the start, waits for the other processes. Default 300. */
   readonly timeoutSeconds?: number;
-  /** Default `process.env`. GLOO_SOCKET_IFNAME in it names the network interface. */
+  /** Default `process.env`. GLOO_SOCKET_IFNAME in it names the network interface; without it, the one on the way to MASTER_ADDR is taken. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
@@ -99,7 +102,17 @@ async function openGroup(launch: Launch, timeoutSeconds: number, networkInterfac
   };
   const group = await waited(
     `processGroupFromEnvironment: no meeting at ${host}:${port}`,
-    addon.open(host, port, Number(serves), prefix, rank, size, Math.ceil(timeoutSeconds * 1000), networkInterface),
+    addon.open(
+      host,
+      port,
+      Number(serves),
+      prefix,
+      rank,
+      size,
+      Math.ceil(timeoutSeconds * 1000),
+      networkInterface,
+      (await addressTowards(host)) ?? '',
+    ),
   );
   const backend = () => tf.findBackend('torch') as TorchBackend;
   const addresses = (name: string, tensors: readonly tf.Tensor[]) => {
@@ -109,7 +122,7 @@ async function openGroup(launch: Launch, timeoutSeconds: number, networkInterfac
         throw new Error(`${name}: tensors of ${tensors[0]!.dtype} and ${tensor.dtype}, expected one type`);
       }
     }
-    return Float64Array.from(tensors, (tensor) => backend().numbers(1, 'address', tensor)[0]!);
+    return Float64Array.from(tensors, (tensor) => backend().numbers(1, 'lend', tensor)[0]!);
   };
   const adopted = <T extends tf.Tensor>(found: Float64Array) =>
     Array.from(found, (address) => tf.engine().makeTensorFromTensorInfo(backend().call('adopt', address)) as T);
@@ -149,6 +162,30 @@ async function openGroup(launch: Launch, timeoutSeconds: number, networkInterfac
     },
     close: () => addon.close(group),
   };
+}
+
+/**
+ * This machine's address on the network where another is; undefined where that cannot be told, as where a machine's own name stands for its loopback.
+ * Nothing is sent.
+ */
+async function addressTowards(host: string): Promise<string | undefined> {
+  const isLoopback = (address: string) => address.startsWith('127.') || address === '::1';
+  try {
+    const { address, family } = await lookup(host);
+    const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
+    try {
+      await new Promise<void>((resolve, reject) => {
+        socket.on('error', reject);
+        socket.connect(9, address, resolve);
+      });
+      const own = socket.address().address;
+      return isLoopback(own) && host !== 'localhost' && !isLoopback(host) ? undefined : own;
+    } finally {
+      socket.close();
+    }
+  } catch {
+    return undefined;
+  }
 }
 
 function inBuckets<T extends tf.Tensor>(tensors: readonly T[]): T[][] {

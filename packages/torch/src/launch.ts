@@ -13,8 +13,6 @@ export interface Launch {
   readonly prefix: string;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 const launchers = [
   { name: 'torchrun', rank: ['RANK'], size: ['WORLD_SIZE'], local: ['LOCAL_RANK'] },
   {
@@ -40,7 +38,7 @@ const launchers = [
  *
  * @throws Error naming the variables that are missing or wrong
  */
-export function launchFrom(env: Environment): Launch | undefined {
+export function launchFrom(env: Readonly<Record<string, string | undefined>>): Launch | undefined {
   const value = (names: readonly string[]) => {
     const name = names.find((name) => env[name]);
     return name === undefined ? undefined : { name, text: env[name]! };
@@ -80,7 +78,7 @@ export function launchFrom(env: Environment): Launch | undefined {
 }
 
 /** The machine of process 0, where that follows from a launcher's own variables. */
-function knownHost(env: Environment, size: number): string | undefined {
+function knownHost(env: Readonly<Record<string, string | undefined>>, size: number): string | undefined {
   if (env.SLURM_STEP_ID) {
     // node[03-07,09],other or a,b: the first of them.
     const list = env.SLURM_STEP_NODELIST ?? env.SLURM_JOB_NODELIST;

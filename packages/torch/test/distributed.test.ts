@@ -59,6 +59,22 @@ describe.skipIf(!isInstalled() || !isDistributedInstalled())('a process group', 
     tf.dispose([given, expected, all]);
   });
 
+  it('takes tensors that are views of others, which may be gone before it is done', async () => {
+    const all = await inEach(async ({ allReduce }) => {
+      const views = Array.from({ length: 20 }, (_, i) => tf.reshape(tf.fill([6, 50], i), [i % 2 ? 300 : 2, -1]));
+      const sums = allReduce(views);
+      tf.dispose(views);
+      for (let i = 0; i < 50; i++) tf.ones([6, 50]).dispose();
+      return sums;
+    });
+    for (const tensors of all) {
+      tensors.forEach((tensor, i) => {
+        expect(tensor.shape).toEqual(i % 2 ? [300, 1] : [2, 150]);
+        expect(new Set(tensor.dataSync())).toEqual(new Set([3 * i]));
+      });
+    }
+  });
+
   it('gives each the tensors of all, in order', async () => {
     for (const tensors of await inEach(({ rank, allGather }) => allGather(tf.tensor2d([[rank, -rank]]))))
       expect(values(tensors)).toEqual([

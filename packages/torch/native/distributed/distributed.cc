@@ -1,6 +1,6 @@
 // Collective operations among processes, by c10d's Gloo over a TCP store. An addon of its own: c10d's C++ classes are the part of libtorch that
 // changes most, and the backend does without them. Tensors come from the backend's addon and go back to it by address: see its kernels
-// `address` and `adopt`. Every operation is a promise; waiting happens on a thread of Node's pool.
+// `lend` and `adopt`. Every operation is a promise; waiting happens on a thread of Node's pool.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <node_api.h>
@@ -115,13 +115,13 @@ class In {
     TORCH_CHECK(found != groups().end(), "the process group is closed");
     return found->second;
   }
-  /** A Float64Array of addresses. */
+  /** A Float64Array of addresses, each with a reference that is now this function's. */
   Tensors tensors() {
     const auto [data, count] = array(napi_float64_array);
     Tensors tensors;
     for (size_t i = 0; i < count; i++) {
       auto *impl = reinterpret_cast<c10::TensorImpl *>(static_cast<intptr_t>(static_cast<const double *>(data)[i]));
-      tensors.emplace_back(c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim_copy(impl));
+      tensors.emplace_back(c10::intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>::reclaim(impl));
     }
     return tensors;
   }
@@ -192,7 +192,10 @@ Tensors parts_of(const Tensor &flat, const Tensors &like) {
   return parts;
 }
 
-/** open(host, port, serves, prefix, rank, size, timeout in ms, network interface or ''): the group's number, when all have come. */
+/**
+ * open(host, port, serves, prefix, rank, size, timeout in ms, network interface or '', own address or ''): the group's number, when all have
+ * come. Where there is neither interface nor address, the machine's name is looked up.
+ */
 napi_value open(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     In in(env, info);
@@ -203,7 +206,7 @@ napi_value open(napi_env env, napi_callback_info info) {
     const std::string prefix = in.text();
     const int rank = static_cast<int>(in.integer()), size = static_cast<int>(in.integer());
     const Milliseconds timeout(in.integer());
-    const std::string interface = in.text();
+    const std::string interface = in.text(), address = in.text();
     options.waitWorkers = false;
     options.timeout = timeout;
     auto group = std::make_shared<c10::intrusive_ptr<Gloo>>();
@@ -213,9 +216,8 @@ napi_value open(napi_env env, napi_callback_info info) {
           auto store = c10::make_intrusive<c10d::PrefixStore>(prefix, c10::make_intrusive<c10d::TCPStore>(host, options));
           store->setTimeout(timeout);
           auto settings = Gloo::Options::create(timeout);
-          const bool local = host == "localhost" || host.rfind("127.", 0) == 0;
           settings->devices.push_back(!interface.empty() ? Gloo::createDeviceForInterface(interface)
-                                      : local            ? Gloo::createDeviceForHostname("127.0.0.1")
+                                      : !address.empty() ? Gloo::createDeviceForHostname(address)
                                                          : Gloo::createDefaultDevice());
           *group = c10::make_intrusive<Gloo>(store, rank, size, settings);
         },
