@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { fromTensors, writeSafetensors } from '@cm/checkpoints';
 import { writeFileAtomically } from '@cm/checkpoints/node';
 import { createLoader, type ImageDataset } from '@cm/datasets';
-import { initEdm2, toCheckpoint } from '@cm/edm2-unet';
+import { edm2Arguments, initEdm2, toCheckpoint } from '@cm/edm2-unet';
 import { adam, powerFunctionEma } from '@cm/optimizers';
 import { key, split } from '@cm/random';
 import { inverseSquareRoot } from '@cm/schedules';
@@ -15,7 +15,7 @@ import { accuracy, trainClassifier } from './classifier';
 import { loadDigits, mnistFolder } from './digits';
 import { startEngine } from './engine';
 import { trainable } from './network';
-import { assets, network, pretraining } from './settings';
+import { assets, network, pretraining, sampling } from './settings';
 
 // Makes the files in assets/: the diffusion model that the quickstart tunes, and the classifier whose features it
 // takes Fréchet distances between.
@@ -96,8 +96,12 @@ if (only !== 'diffusion') {
 }
 if (only !== 'classifier') {
   const ema = await trainDiffusion(digits, steps);
+  // As `cm sample` and the like read them.
+  const { className, kwargs } = edm2Arguments(network);
   await save(assets.diffusion, toCheckpoint(ema), {
-    config: JSON.stringify(network),
+    className,
+    config: JSON.stringify(kwargs),
+    sigmaMax: String(sampling.sigmaMax),
     training: JSON.stringify({ ...pretraining, steps }),
   });
 }

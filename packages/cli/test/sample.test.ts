@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { readNpz } from '@cm/checkpoints';
 import { openCheckpoint } from '@cm/checkpoints/node';
 import { loadImages, openEdmDataset } from '@cm/datasets/node';
@@ -129,6 +130,19 @@ describe('cm sample', () => {
     expect(pictures('heun')).toEqual(await drawn(path, [2, 2], heun));
     await cm(path, at('ect'), '--images', '2', '--recipe', 'ect-cifar10');
     expect(pictures('ect')).toEqual(await drawn(path, [0, 1], sampleOneStep));
+  });
+
+  it('samples the quickstart’s diffusion model, which says itself what it is', async () => {
+    const model = new URL('../../../examples/quickstart/assets/diffusion.safetensors', import.meta.url);
+    const { status, out, err } = await cm(fileURLToPath(model), at('digits'), '--images', '4', '--threads', '1');
+    expect([status, out]).toEqual([0, expect.stringContaining('4 images, Heun, 18 steps from 10')]);
+    expect(err).not.toContain('Error');
+    // Strokes on black.
+    for (const pixels of pictures('digits')) {
+      const white = pixels.filter((value) => value > 200).length / pixels.length;
+      expect(white).toBeGreaterThan(0.03);
+      expect(white).toBeLessThan(0.4);
+    }
   });
 
   it('is guided by the run’s snapshot at half the training: D_bad + w·(D_good − D_bad)', async () => {
