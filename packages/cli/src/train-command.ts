@@ -51,6 +51,10 @@ export function addTrainCommand(program: Command, { out, err }: Output): void {
       'a trace of the kernels of steps 2 to 4 of this start, JSON for Perfetto or chrome://tracing',
     )
     .option('--dry-run', 'prints the resolved recipe and what it costs, and starts nothing', false)
+    .addHelpText(
+      'after',
+      '\nUnder torchrun, srun or mpirun several processes train together, each with a GPU of its own.',
+    )
     .action(async (recipe: string, flags: Flags) => {
       if (await runTraining(recipe, flags, { out, err })) return;
       // As a shell reports a command that Ctrl-C ended.
