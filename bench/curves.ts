@@ -19,8 +19,8 @@ type Quantity = 'time' | 'memory';
 
 /** Convolutions are linear in batch and pixels, and quadratic in channels; activations are linear in all three. */
 const curves: Readonly<Record<Axis, Curve>> = {
-  batch: { points: [8, 16, 32, 64], expected: { time: 1, memory: 1 } },
-  resolution: { points: [8, 16, 32, 64], expected: { time: 2, memory: 2 } },
+  batch: { points: [4, 8, 16, 32], expected: { time: 1, memory: 1 } },
+  resolution: { points: [16, 32, 64, 128], expected: { time: 2, memory: 2 } },
   channels: { points: [32, 64, 128, 256], expected: { time: 2, memory: 1 } },
   references: { points: [4000, 8000, 16_000, 32_000], expected: { time: 1, memory: 1 } },
 };

@@ -15,6 +15,7 @@ export function makePython(): string {
   run(python, '-m', 'pip', 'install', '--quiet', 'torch', 'numpy', 'scipy', 'safetensors');
   // It asks for torchvision, which its Inception does not need.
   run(python, '-m', 'pip', 'install', '--quiet', '--no-deps', 'torch-fidelity');
+  run(python, '-m', 'pip', 'install', '--quiet', 'tqdm', 'requests', 'pillow');
   run('touch', join(folder, 'complete'));
   return python;
 }

@@ -61,7 +61,7 @@ function flopsOf(
   outputs: readonly tf.Tensor[],
   attributes: object,
 ): number {
-  const { filterShape } = attributes as { filterShape?: number[] };
+  const { filterShape, transposeA } = attributes as { filterShape?: number[]; transposeA?: boolean };
   const filter = filterShape ?? inputs.find(({ rank }, i) => rank === 4 && i > 0)?.shape;
   if (name === tf.Conv2D) return 2 * sizeOf(outputs[0]!.shape.slice(0, 3)) * sizeOf(filter!);
   if (name === tf.Conv2DBackpropInput || name === tf.Conv2DBackpropFilter) {
@@ -71,7 +71,6 @@ function flopsOf(
   }
   if (name === tf.BatchMatMul) {
     const [a, , out] = [inputs[0]!, inputs[1]!, outputs[0]!];
-    const { transposeA } = attributes as { transposeA?: boolean };
     return 2 * out.size * a.shape.at(transposeA ? -2 : -1)!;
   }
   return 0;
@@ -96,7 +95,7 @@ function workOf(f: () => void): Record<string, Work> {
     found[name] ??= { calls: 0, flops: 0, bytes: 0, ms: 0 };
     const work = found[name];
     work.calls++;
-    work.flops += flopsOf(name, read, written, attributes);
+    work.flops += flopsOf(name, read, written, attributes ?? {});
     work.bytes += bytes;
     work.ms += ms;
     return result;

@@ -17,14 +17,14 @@ const before = process.memoryUsage().rss / 2 ** 20;
 function step() {
   const at = (name: Axis, otherwise: number) => (axis === name ? value : otherwise);
   const config = edm2Config({
-    resolution: at('resolution', 16),
+    resolution: at('resolution', 32),
     channels: 3,
     modelChannels: at('channels', 64),
     channelMult: [1, 2],
     numBlocks: 1,
     attnResolutions: [],
   });
-  return trainingStep(config, at('batch', 16));
+  return trainingStep(config, at('batch', 8));
 }
 
 function target() {
