@@ -143,7 +143,8 @@ KERNEL(GroupNormGrad) {
     return out.tensor(g.sum(1).reshape({n.batch, n.channels}));
   }
   const Tensor dx = like(n.x), dgain = at::zeros({n.batch, n.channels}, n.gain.options()), dbias = at::zeros_like(dgain);
-  by_type(n.x, [&](auto type) {
+  // Whether there is an activation is known where loops are compiled: a branch in them would keep them from being vectors'.
+  const auto run = [&](auto type, auto silu) {
     using E = decltype(type);
     at::parallel_for(0, n.batch, 1, [&](int64_t first, int64_t end) {
       const int64_t channels = n.channels, size = n.per_group();
@@ -156,9 +157,8 @@ KERNEL(GroupNormGrad) {
         float *to_gain = room<float>(dgain) + image * channels, *to_bias = room<float>(dbias) + image * channels;
         moments(n, x, mean.data(), r.data());
         const float *m = mean.data(), *s = r.data();
-        const bool silu = n.silu;
         const auto slope = [=](float dy, float normalised, int64_t c) {
-          if (!silu) return dy;
+          if constexpr (!decltype(silu)::value) return dy;
           const float z = gain[c] * normalised + bias[c], share = sigmoid(z);
           return dy * share * (1 + z * (1 - share));
         };
@@ -189,7 +189,8 @@ KERNEL(GroupNormGrad) {
         }
       }
     });
-  });
+  };
+  by_type(n.x, [&](auto type) { n.silu ? run(type, std::true_type{}) : run(type, std::false_type{}); });
   out.tensor(dx);
   out.tensor(dgain);
   out.tensor(dbias);
