@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +10,7 @@ import { commit, type Measured, machine, type Results, summary, table } from './
 import { type Suite, suites } from './suite';
 
 const folder = fileURLToPath(new URL('results', import.meta.url));
-const names = [...suites.map(({ name }) => name), 'curves'];
+const names = [...suites.map(({ name }) => name), 'curves', 'roofline'];
 
 const options = new Command('pnpm bench')
   .description('Measures this library beside what one would pick instead, all taking turns, and writes bench/results.')
@@ -90,8 +91,10 @@ async function page(): Promise<string> {
     const where = `Medians of ${results.rounds} (least–greatest), at ${results.commit}: ${results.machine}.`;
     parts.push([`## ${suite.name}`, table(suite, results), [where, ...failed].join(' ')].join('\n\n'));
   }
-  const curves = await readFile(join(folder, 'curves.md'), 'utf8').catch(() => undefined);
-  if (curves) parts.push(`## curves\n\n${curves.trim()}`);
+  for (const name of ['curves', 'roofline']) {
+    const text = await readFile(join(folder, `${name}.md`), 'utf8').catch(() => undefined);
+    if (text) parts.push(`## ${name}\n\n${text.trim()}`);
+  }
   return `# Measurements
 
 Written by \`pnpm bench\`. “faster”: the fastest rival's time over this library's fastest; more than 1 is faster.
@@ -108,4 +111,11 @@ for (const suite of suites.filter(({ name }) => options.only.includes(name))) {
   console.log(table(suite, results));
 }
 if (options.only.includes('curves')) await measureCurves(folder, options.rounds);
+if (options.only.includes('roofline')) {
+  const script = fileURLToPath(new URL('roofline.ts', import.meta.url));
+  const of = (...network: string[]) =>
+    execFileSync(process.execPath, ['--import', 'tsx', script, ...network], { encoding: 'utf8' });
+  const text = `\`\`\`text\n${of('edm2-s', '2')}\n${of('ddpmpp', '4')}\`\`\`\n\nAt ${commit()}: ${machine()}.\n`;
+  await writeFile(join(folder, 'roofline.md'), text);
+}
 await writeFile(join(folder, 'README.md'), await page());

@@ -1,5 +1,11 @@
 import { readSafetensors, toTensors } from '@cm/checkpoints';
-import { type Edm2Config, edm2Denoiser, fromCheckpoint, normalizeWeights } from '@cm/edm2-unet';
+import {
+  type Edm2Config,
+  edm2ConfigFromArguments,
+  edm2Denoiser,
+  fromCheckpoint,
+  normalizeWeights,
+} from '@cm/edm2-unet';
 import type { Denoiser } from '@cm/samplers';
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -37,7 +43,8 @@ export interface Three<T> {
  */
 export function prepareModel(file: Uint8Array): PreparedModel {
   const { tensors, metadata } = readSafetensors(file);
-  const config = JSON.parse(metadata.config!) as Edm2Config;
+  const { className, config: kwargs } = metadata as Record<'className' | 'config', string>;
+  const config = edm2ConfigFromArguments({ className, kwargs: JSON.parse(kwargs) }, tensors);
   const stored = toTensors(tensors);
   const params = fromCheckpoint(stored);
   const { weights } = normalizeWeights(config, params);

@@ -3,7 +3,7 @@ import { fromTensors, writeSafetensors } from '@cm/checkpoints';
 import { writeFileAtomically } from '@cm/checkpoints/node';
 import { createLoader } from '@cm/datasets';
 import { pseudoHuber } from '@cm/ect';
-import { toCheckpoint } from '@cm/edm2-unet';
+import { edm2Arguments, toCheckpoint } from '@cm/edm2-unet';
 import { adam, powerFunctionEma } from '@cm/optimizers';
 import { key, split } from '@cm/random';
 import { inverseSquareRoot, logNormalNoiseLevels } from '@cm/schedules';
@@ -63,7 +63,13 @@ async function write({ step, averages }: TrainingState): Promise<string> {
   const name = step < steps ? 'guide' : 'generator';
   const file = fileURLToPath(new URL(`../../public/${name}.safetensors`, import.meta.url));
   const tensors = fromTensors(toCheckpoint(averages.ema!), { dtype: 'F16' });
-  const metadata = { config: JSON.stringify(network), sampling: JSON.stringify(sampling), steps: String(step) };
+  const { className, kwargs } = edm2Arguments(network);
+  const metadata = {
+    className,
+    config: JSON.stringify(kwargs),
+    sampling: JSON.stringify(sampling),
+    steps: String(step),
+  };
   await writeFileAtomically(file, writeSafetensors(tensors, metadata));
   return file;
 }
