@@ -1,6 +1,14 @@
-import { type FeatureAccumulator, type FeatureMatrix, featureAccumulator } from '@cm/fid';
+import {
+  computeFeatures,
+  type FeatureAccumulator,
+  type FeatureExtractor,
+  type FeatureMatrix,
+  type FeatureStatistics,
+  featureAccumulator,
+  type ImageBatches,
+} from '@cm/fid';
 import type { ImageSource } from '@cm/fid/node';
-import type { Communicator } from '@cm/trainer';
+import { type Communicator, inAll } from '@cm/trainer';
 
 // One set of images over several processes, each with its part of them.
 
@@ -32,6 +40,31 @@ export async function mergedMoments(communicator: Communicator, own: FeatureAccu
     merged.merge({ count: values[0]!, mean: values.subarray(1, 1 + size), scatter: values.subarray(1 + size) });
   }
   return merged;
+}
+
+/**
+ * Statistics of the features of images that processes share, the same in each: those of one process, up to the rounding of float64. Each batch is freed.
+ *
+ * @param own Gives this process's batches.
+ */
+export async function sharedStatistics(
+  communicator: Communicator | undefined,
+  extract: FeatureExtractor,
+  own: () => ImageBatches,
+): Promise<FeatureStatistics> {
+  let accumulator: FeatureAccumulator | undefined;
+  const sizes = await inAll(communicator, async () => {
+    for await (const batch of own()) {
+      const features = await computeFeatures(extract, [batch]);
+      accumulator ??= featureAccumulator(features.shape[1]);
+      accumulator.add(features);
+      // Lets the others hear that this process is at work.
+      await new Promise(setImmediate);
+    }
+    return accumulator?.moments().mean.length ?? 0;
+  });
+  const all = accumulator ?? featureAccumulator(Math.max(...sizes));
+  return (communicator ? await mergedMoments(communicator, all) : all).statistics();
 }
 
 /** The features of each process's images. */

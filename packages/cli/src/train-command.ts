@@ -19,6 +19,7 @@ interface Flags {
   readonly microBatch?: number;
   readonly images?: number;
   readonly seed?: number;
+  readonly shard: boolean;
   readonly profile?: string;
   readonly dryRun: boolean;
 }
@@ -46,6 +47,7 @@ export function addTrainCommand(program: Command, { out, err }: Output): void {
     .addOption(new Option('--backend <name>').choices(['auto', 'wasm', 'tensorflow', 'torch']).default('auto'))
     .addOption(new Option('--precision <type>', 'torch').choices(['float32', 'tf32', 'bfloat16']).default('float32'))
     .option('--threads <count>', 'threads of the backend', whole('threads', 1))
+    .option('--shard', 'several processes share out moments and averages (ZeRO-1)', false)
     .option(
       '--profile <file>',
       'a trace of the kernels of steps 2 to 4 of this start, JSON for Perfetto or chrome://tracing',
@@ -99,12 +101,10 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
   const group = await processGroup(backend);
   const isFirst = !group || group.rank === 0;
   const { inception } = await import('./train-evaluation');
-  const extractor = !isFirst
-    ? undefined
-    : await inception().catch((error: Error) => {
-        err(`cm: Fréchet distances are not measured in training: ${error.message}\n`);
-        return undefined;
-      });
+  const extractor = await inception().catch((error: Error) => {
+    if (isFirst) err(`cm: Fréchet distances are not measured in training: ${error.message}\n`);
+    return undefined;
+  });
 
   const { train } = await import('./train');
   const { stopOnSignals } = await import('@cm/trainer/node');
@@ -117,7 +117,7 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
     out: folder,
     backend: { name: backend, precision },
     ...(extractor && { extractor }),
-    ...(group && { communicator: group }),
+    ...(group && { communicator: group, shardState: flags.shard }),
     ...(flags.reference !== undefined && { reference: flags.reference }),
     signal: stopOnSignals(),
     onMessage: (message) => err(`cm: ${message}\n`),

@@ -3,20 +3,15 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '@cm/checkpoints/node';
 import { type ImageDataset, toFloat } from '@cm/datasets';
-import {
-  computeStatistics,
-  type FeatureExtractor,
-  frechetDistance,
-  type Gaussian,
-  inceptionExtractor,
-  writeStatistics,
-} from '@cm/fid';
+import { type FeatureExtractor, frechetDistance, type Gaussian, inceptionExtractor, writeStatistics } from '@cm/fid';
 import { findInceptionWeights, loadInception, readStatisticsFile } from '@cm/fid/node';
 import { toPixels } from '@cm/samplers';
-import { type TrainingState, withDenoiser } from '@cm/trainer';
+import { type Communicator, inFirst, type TrainingState, withDenoiser } from '@cm/trainer';
 import * as tf from '@tensorflow/tfjs-core';
+import { sharedStatistics } from './fid-share';
 import { gridPng } from './image-grid';
 import type { Network } from './network';
+import { shareOf } from './processes';
 import { drawn, firstNumbers, noiseOf, samplingsOf } from './sampling';
 import type { RunSettings } from './train-config';
 import type { TrainingData } from './train-data';
@@ -42,26 +37,40 @@ export async function inception(): Promise<Extractor> {
 /** Images that the extractor sees at once. */
 const FEATURE_BATCH = 50;
 
-/** Statistics of the training images: of a file, or else of the run folder, where they are put when they are not there. */
+/** Where statistics of the training images are, and who makes them. */
+export interface ReferenceOptions {
+  /** A statistics file, to be used as it is. */
+  readonly given?: string;
+  /** The run folder, where they are put when they are not there. */
+  readonly folder: string;
+  /** The processes that share the images. Default: this one is alone. */
+  readonly communicator?: Communicator;
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+/** Statistics of the training images: of a file, or else of the run folder. */
 export async function referenceStatistics(
   { extract }: Extractor,
   { images: source }: TrainingData,
-  { given, folder, onProgress }: { given?: string; folder: string; onProgress: (done: number, total: number) => void },
+  { given, folder, communicator, onProgress }: ReferenceOptions,
 ): Promise<Gaussian> {
   const path = given ?? join(folder, 'reference.npz');
-  const found = given !== undefined || existsSync(path) ? await readStatisticsFile(path) : undefined;
-  if (found) return found;
-  if (given !== undefined) throw new Error(`${given}: has no statistics, expected mu and sigma`);
+  if (given !== undefined || (await inFirst(communicator, async () => existsSync(path)))) {
+    const found = await readStatisticsFile(path);
+    if (!found) throw new Error(`${path}: has no statistics, expected mu and sigma`);
+    return found;
+  }
   const [count, ...shape] = source.shape;
+  const [first, end] = shareOf(communicator, count, FEATURE_BATCH);
   async function* batches() {
-    for (let from = 0; from < count; from += FEATURE_BATCH) {
-      const rows = Math.min(FEATURE_BATCH, count - from);
+    for (let from = first; from < end; from += FEATURE_BATCH) {
+      const rows = Math.min(FEATURE_BATCH, end - from);
       yield toFloat(await bytesOf(source, from, rows), [rows, ...shape]);
-      onProgress(from + rows, count);
+      onProgress(from + rows - first, end - first);
     }
   }
-  const statistics = await computeStatistics(extract, batches());
-  await writeFileAtomically(path, writeStatistics({ ...statistics, count }));
+  const statistics = await sharedStatistics(communicator, extract, batches);
+  await inFirst(communicator, () => writeFileAtomically(path, writeStatistics({ ...statistics, count })));
   return statistics;
 }
 
@@ -83,32 +92,51 @@ export interface EvaluatorOptions {
   readonly average: string;
   /** Where there is one, distances are measured. */
   readonly distance?: { readonly extract: FeatureExtractor; readonly reference: Gaussian };
+  /** The processes that share the samples of a distance. Default: this one is alone. */
+  readonly communicator?: Communicator;
 }
 
 /**
  * Evaluation in training: a grid of samples for each way of sampling, `samples/<images>-<n>-step.png`, and `frechetDistance<n>`. The same seeds every
- * time, so that pictures and distances change with the model alone; classes take turns.
+ * time, so that pictures and distances change with the model alone; classes take turns. Process 0 draws the grid; all share the samples of a distance, in
+ * whole batches, so that it is that of one process, up to the rounding of float64.
  */
-export function evaluator({ network, recipe, run, folder, average, distance }: EvaluatorOptions) {
+export function evaluator({
+  network,
+  recipe,
+  run,
+  folder,
+  average,
+  distance,
+  communicator,
+}: EvaluatorOptions): (state: TrainingState) => Promise<Record<string, number>> {
   const noise = noiseOf(run.seed);
-  return async (state: TrainingState): Promise<Record<string, number>> => {
-    const metrics: Record<string, number> = {};
+  const writeGrid = async (name: string, batches: Iterable<tf.Tensor4D>) => {
+    const pixels: Uint8Array[] = [];
+    for (const images of batches) {
+      pixels.push(toPixels(images));
+      tf.dispose(images);
+    }
     await mkdir(join(folder, 'samples'), { recursive: true });
+    const png = gridPng(Buffer.concat(pixels), [run.gridImages, ...network.imageShape]);
+    await writeFileAtomically(join(folder, 'samples', name), png);
+  };
+  return async (state) => {
+    const metrics: Record<string, number> = {};
     await withDenoiser(network, state.averages[average]!, async (model) => {
       for (const { steps, draw } of samplingsOf(recipe, run.sigmaMax)) {
-        const batches = (count: number) =>
-          drawn({ model, draw, network, noise, numbers: firstNumbers(count), batch: run.microBatch });
-        const pixels: Uint8Array[] = [];
-        for (const images of batches(run.gridImages)) {
-          pixels.push(toPixels(images));
-          tf.dispose(images);
-        }
+        const batches = (numbers: readonly number[]) =>
+          drawn({ model, draw, network, noise, numbers, batch: run.microBatch });
         const name = `${String(state.images).padStart(12, '0')}-${steps}-step.png`;
-        const png = gridPng(Buffer.concat(pixels), [run.gridImages, ...network.imageShape]);
-        await writeFileAtomically(join(folder, 'samples', name), png);
+        await inFirst(communicator, () => writeGrid(name, batches(firstNumbers(run.gridImages))));
         if (!distance) continue;
-        const statistics = await computeStatistics(distance.extract, batches(run.evaluationImages));
-        metrics[`frechetDistance${steps}`] = frechetDistance(statistics, distance.reference);
+        const own = firstNumbers(run.evaluationImages).slice(
+          ...shareOf(communicator, run.evaluationImages, run.microBatch),
+        );
+        const statistics = await sharedStatistics(communicator, distance.extract, () => batches(own));
+        metrics[`frechetDistance${steps}`] = await inFirst(communicator, async () =>
+          frechetDistance(statistics, distance.reference),
+        );
       }
     });
     return metrics;

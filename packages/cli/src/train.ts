@@ -9,6 +9,7 @@ import {
   type Communicator,
   consistencyObjective,
   createTrainer,
+  exchange,
   gatheredReferences,
   inFirst,
   initialState,
@@ -40,8 +41,10 @@ export interface TrainOptions extends ResolvedRun {
   readonly extractor?: Extractor;
   /** Statistics file that distances are taken from. Default: of the training images. */
   readonly reference?: string;
-  /** The processes that train together, each with the same options. Process 0 alone writes, and measures distances. Default: this one is alone. */
+  /** The processes that train together, each with the same options. Process 0 alone writes. Default: this one is alone. */
   readonly communicator?: Communicator;
+  /** Whether these processes share out moments and averages: see `shardState` of `TrainerOptions`. Default false. */
+  readonly shardState?: boolean;
   /** Ends training between two steps, its state saved. */
   readonly signal?: AbortSignal;
   /** Told what is being done. */
@@ -87,17 +90,20 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
       references === 'all' || references === 'all-of-class' ? referencesOf(data, run.keepReferences) : undefined;
     const diffusion = recipe.estimator.name === 'distillation' ? frozen(network, start, held) : undefined;
     const average = Object.keys(averages)[0]!;
+    const together = communicator && { communicator };
     let distance: EvaluatorOptions['distance'];
-    const hasDistance = await inFirst(communicator, async () => {
-      if (!extractor) return false;
+    const without = communicator ? (await exchange(communicator, extractor !== undefined)).indexOf(false) : -1;
+    if (extractor && without >= 0) {
+      onMessage(`Fréchet distances are not measured in training: process ${without} has no network for them`);
+    } else if (extractor) {
       const reference = await referenceStatistics(extractor, data, {
         folder: out,
         onProgress: counting('features of training images'),
         ...(options.reference !== undefined && { given: options.reference }),
+        ...together,
       });
       distance = { extract: extractor.extract, reference };
-      return true;
-    });
+    }
     const inBatch = references === 'batch' || references === 'batch-of-class';
     const shared =
       communicator && inBatch
@@ -131,7 +137,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
           ? createLoader({ dataset: data.images, ...order })
           : createLoader({ dataset: data.images, ...order }),
       batchSize: recipe.batchSize,
-      ...(communicator && { communicator }),
+      ...together,
+      ...(options.shardState && { shardState: true }),
       ...(shared && { prepare: shared.prepare }),
       microBatch: run.microBatch,
       totalImages: recipe.batchSize * recipe.steps,
@@ -143,8 +150,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
       },
       evaluate: {
         every: run.evaluateEvery,
-        run: evaluator({ network, recipe, run, folder: out, average, ...(distance && { distance }) }),
-        ...(hasDistance && { best: metric }),
+        run: evaluator({ network, recipe, run, folder: out, average, ...(distance && { distance }), ...together }),
+        ...(distance && { best: metric }),
       },
     });
     try {

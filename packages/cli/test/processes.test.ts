@@ -1,16 +1,24 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { writeNpz } from '@cm/checkpoints';
+import { key } from '@cm/random';
 import { u, useWasm } from '@cm/testing';
-import type { Communicator } from '@cm/trainer';
+import type { Communicator, TrainingState } from '@cm/trainer';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { run } from '../src';
 import type { MetricName, Network } from '../src/fid-network';
 import { readSet, type SetOfImages } from '../src/fid-set';
+import { networkOf } from '../src/network';
 import { shareOf, takeOwnGpu } from '../src/processes';
 import { writeImages } from '../src/sample-files';
+import { configOf } from '../src/train-config';
+import type { TrainingData } from '../src/train-data';
+import { evaluator, referenceStatistics } from '../src/train-evaluation';
+import { startOf } from '../src/train-network';
+import { resolveRun } from '../src/train-recipe';
 
 /** Communicators of processes that are all this one. */
 function processes(size: number): Communicator[] {
@@ -21,6 +29,7 @@ function processes(size: number): Communicator[] {
       rank,
       size,
       allReduce: () => Promise.reject(new Error('not in use here')),
+      broadcast: () => Promise.reject(new Error('not in use here')),
       allGatherBytes(bytes) {
         rounds[at] ??= { given: [], all: withResolvers() };
         const round = rounds[at++]!;
@@ -134,6 +143,51 @@ describe('features of images that several processes share', () => {
     };
     check(await together());
     check(await together());
+  });
+});
+
+describe('evaluation in training by several processes', () => {
+  const tiny = fileURLToPath(new URL('../../../examples/cifar10/config/tiny.json', import.meta.url));
+  const colours = {
+    name: 'mean colours',
+    extract: (images: tf.Tensor4D) => tf.mean(images, [1, 2]) as tf.Tensor2D,
+    dispose: () => {},
+  };
+
+  it('has the pictures and the distance of one, to 1e-9, the same in each', async () => {
+    const file = configOf('tiny', { ...JSON.parse(readFileSync(tiny, 'utf8')), evaluationImages: 7 });
+    const { recipe, run } = resolveRun('sct-cifar10', file);
+    const { config } = await startOf(recipe, { random: true, network: file.network! });
+    const network = networkOf(config, run);
+    const params = network.init(key(5));
+    const images = { images: Uint8Array.from(u('training', 120 * 48), (v) => (v + 1) * 127.5), shape: [120, 4, 4, 3] };
+    const state = { images: 16, averages: { a: params } } as unknown as TrainingState;
+    const evaluated = async (name: string, communicator?: Communicator) => {
+      const own = { folder: at(name), ...(communicator && { communicator }) };
+      const data = { images } as unknown as TrainingData;
+      const reference = await referenceStatistics(colours, data, { ...own, onProgress: () => {} });
+      const distance = { extract: colours.extract, reference };
+      return evaluator({ network, recipe, run, average: 'a', distance, ...own })(state);
+    };
+    mkdirSync(at('alone'));
+    const alone = await evaluated('alone');
+    expect(Object.keys(alone).length).toBeGreaterThan(0);
+    // Of five processes and seven images, two at once, one has none.
+    for (const size of [2, 5]) {
+      mkdirSync(at(`of ${size}`));
+      const all = await Promise.all(processes(size).map((communicator) => evaluated(`of ${size}`, communicator)));
+      for (const [name, value] of Object.entries(alone)) {
+        expect(value).toBeGreaterThan(0);
+        expect(Math.abs(all[0]![name]! - value)).toBeLessThan(1e-9 * value);
+      }
+      for (const metrics of all) expect(metrics).toEqual(all[0]);
+      const pictures = readdirSync(at('alone/samples'));
+      expect(readdirSync(at(`of ${size}/samples`))).toEqual(pictures);
+      for (const name of pictures) {
+        expect(readFileSync(at(`of ${size}/samples/${name}`))).toEqual(readFileSync(at(`alone/samples/${name}`)));
+      }
+    }
+    tf.dispose(params);
   });
 });
 

@@ -11,6 +11,8 @@ export interface Communicator {
   readonly size: number;
   /** The sum over processes of each tensor, as new tensors with the same bits in every process. */
   allReduce<T extends tf.Tensor>(tensors: readonly T[]): Promise<T[]>;
+  /** The tensors of process `root`, as new tensors, in place of those given, which say shapes and type. */
+  broadcast<T extends tf.Tensor>(tensors: readonly T[], root: number): Promise<T[]>;
   /** Bytes of every process, any number each, in the order of ranks. */
   allGatherBytes(bytes: Uint8Array): Promise<Uint8Array[]>;
 }
@@ -21,48 +23,57 @@ export async function exchange<T>(communicator: Communicator, value: T): Promise
   return all.map((bytes) => JSON.parse(new TextDecoder().decode(bytes)) as T);
 }
 
-/** How often those who wait hear from process 0, in milliseconds: their time-out is for processes that have ended, not for long work. */
+/** How often processes hear from one that is at work, in milliseconds: their time-out is for processes that have ended, not for long work. */
 const BEAT = 1000;
 
 interface Beat<T> {
-  readonly value?: T;
+  readonly done?: { readonly value: T };
   readonly error?: string;
+}
+
+/**
+ * Does something in every process, however long it takes in each, and waits until all have done it. The work itself must not use the communicator.
+ *
+ * @returns each process's result, which JSON must be able to hold, in the order of ranks
+ * @throws what the work throws here; else an Error with the message of the process in which it did
+ */
+export async function inAll<T>(communicator: Communicator | undefined, work: () => Promise<T>): Promise<T[]> {
+  if (!communicator || communicator.size === 1) return [await work()];
+  let own: Beat<T | null> = {};
+  let failure: { readonly error: unknown } | undefined;
+  const settled = work().then(
+    (value) => {
+      own = { done: { value: value ?? null } };
+    },
+    (error: unknown) => {
+      failure = { error };
+      own = { error: error instanceof Error ? error.message : String(error) };
+    },
+  );
+  for (;;) {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const pause = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, BEAT);
+    });
+    await Promise.race([settled, pause]);
+    clearTimeout(timer);
+    const all = await exchange(communicator, own);
+    if (failure) throw failure.error;
+    const failed = all.findIndex(({ error }) => error !== undefined);
+    if (failed >= 0) throw new Error(`process ${failed}: ${all[failed]!.error}`);
+    if (all.every(({ done }) => done)) return all.map(({ done }) => done!.value as T);
+  }
 }
 
 /**
  * Does something in process 0 alone, while the others wait, and gives its result, which JSON must be able to hold, to all.
  *
- * @throws what the work throws, in process 0; in the others an Error with its message
+ * @throws as {@link inAll}
  */
 export async function inFirst<T>(communicator: Communicator | undefined, work: () => Promise<T>): Promise<T> {
-  if (!communicator || communicator.size === 1) return work();
-  if (communicator.rank > 0) {
-    for (;;) {
-      const [beat] = await exchange<Beat<T>>(communicator, {});
-      if (beat!.error !== undefined) throw new Error(`process 0: ${beat!.error}`);
-      if ('value' in beat!) return beat.value as T;
-    }
-  }
-  const settled = work().then(
-    (value) => ({ value }),
-    (failure: Error) => ({ failure }),
-  );
-  for (;;) {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const pause = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, BEAT, undefined);
-    });
-    const result = await Promise.race([settled, pause]);
-    clearTimeout(timer);
-    if (!result) await exchange<Beat<T>>(communicator, {});
-    else if ('failure' in result) {
-      await exchange<Beat<T>>(communicator, { error: result.failure.message });
-      throw result.failure;
-    } else {
-      await exchange<Beat<T | null>>(communicator, { value: result.value ?? null });
-      return result.value;
-    }
-  }
+  const isFirst = !communicator || communicator.rank === 0;
+  const [value] = await inAll<T | null>(communicator, isFirst ? work : async () => null);
+  return value as T;
 }
 
 /** SHA-256 of every bit of a state but the seconds that it took. */

@@ -1,4 +1,4 @@
-export { type Communicator, exchange, inFirst } from './communicator';
+export { type Communicator, exchange, inAll, inFirst } from './communicator';
 export { type ConsistencyObjectiveOptions, consistencyObjective, stageOf } from './consistency';
 export { type DiffusionObjectiveOptions, diffusionObjective } from './diffusion';
 export { TrainingError, type TrainingFailure } from './error';
@@ -7,6 +7,7 @@ export { type LogSink, logTo } from './log';
 export { classLabels, inMicroBatches, type PreparedWeights, type TrainableNetwork, withDenoiser } from './network';
 export type { Batch, BatchPart, BatchSource, ObjectiveContext, StepLoss, TrainingObjective } from './objective';
 export { type GatheredReferencesOptions, gatheredReferences, type SharedReferences } from './references';
+export { type Owners, ownersOf, ownState } from './shard';
 export { disposeState, type InitialStateOptions, initialState, type TrainingState } from './state';
 export { type StepResult, type StepSettings, sharedStep, trainingStep } from './step';
 export { createTrainer, type Duty, type Trainer, type TrainerOptions } from './trainer';

@@ -8,6 +8,7 @@ import { type Communicator, exchange } from './communicator';
 import { TrainingError } from './error';
 import { inMicroBatches, prepared, type TrainableNetwork } from './network';
 import { type Batch, partOf, type StepLoss, type TrainingObjective } from './objective';
+import { gathered, type Owners, ownPart } from './shard';
 import type { TrainingState } from './state';
 
 /** How a step is made. */
@@ -50,9 +51,10 @@ export function trainingStep(settings: StepSettings, state: TrainingState, batch
 
 /**
  * The same of a batch that several processes share, each with its part: their gradients are added up, and all make the same update of the same
- * state.
+ * state. Where moments and averages are shared out, each makes that of its own tensors, and the parameters are brought together.
  *
  * @param message Sent to the others, beside.
+ * @param owners Who has the moments and averages of each tensor. Default: all have all.
  * @returns the step's result, and the messages of all processes
  */
 export async function sharedStep<Message>(
@@ -61,8 +63,11 @@ export async function sharedStep<Message>(
   batch: Batch,
   communicator: Communicator,
   message: Message,
+  owners?: Owners,
 ): Promise<StepResult & { readonly messages: readonly Message[] }> {
-  const { params, loss, gradients, stats, counts, rows } = gradientsOf(settings, state, batch);
+  const taught = await withTeacher(settings, state, communicator, owners);
+  const { params, loss, gradients, stats, counts, rows } = gradientsOf(settings, taught.state, batch);
+  tf.dispose(taught.whole);
   const names = Object.keys(gradients);
   const own = [loss, ...names.map((name) => gradients[name]!)];
   try {
@@ -73,18 +78,36 @@ export async function sharedStep<Message>(
       const total = all.reduce((total, each) => total + each.stats[name]!, 0);
       merged[name] = counts.includes(name) ? total : total / all.length;
     }
-    const result = updated(settings, state, {
+    const found = {
       params,
       loss: sum as tf.Scalar,
       gradients: Object.fromEntries(names.map((name, i) => [name, sums[i]!])),
       stats: merged,
       counts,
       rows,
-    });
-    return { ...result, messages: all.map(({ message }) => message) };
+    };
+    const messages = all.map(({ message }) => message);
+    if (!owners) return { ...updated(settings, state, found), messages };
+    const result = updated(settings, state, found, (map) => ownPart(owners, communicator.rank, map));
+    const moved = result.state.params;
+    const whole = await gathered(communicator, owners, moved, state.params);
+    tf.dispose(moved);
+    return { ...result, state: { ...result.state, params: whole }, messages };
   } finally {
     tf.dispose(own);
   }
+}
+
+/** A state whose teacher, where it is a shared-out average, is whole: `whole`, to be freed. */
+async function withTeacher(
+  { teacher }: StepSettings,
+  state: TrainingState,
+  communicator: Communicator,
+  owners: Owners | undefined,
+): Promise<{ state: TrainingState; whole: tf.NamedTensorMap }> {
+  if (!owners || teacher === undefined) return { state, whole: {} };
+  const whole = await gathered(communicator, owners, averageOf(state, teacher), state.params);
+  return { state: { ...state, averages: { ...state.averages, [teacher]: whole } }, whole };
 }
 
 /** What is known of a step before its update. */
@@ -133,11 +156,12 @@ function gradientsOf(settings: StepSettings, state: TrainingState, batch: Batch)
   return { ...found, ...numbers, rows: partOf(batch).total };
 }
 
-/** The state after the step. Frees what it is given but the state. */
+/** The state after the step, of the parameters that are `own`. Frees what it is given but the state. */
 function updated(
   { optimizer, averages, ...settings }: StepSettings,
   state: TrainingState,
   { params, loss: value, gradients, stats, rows }: StepGradients,
+  own = (map: tf.NamedTensorMap): tf.NamedTensorMap => map,
 ): StepResult {
   const { step } = state;
   const learningRate = settings.learningRate(step);
@@ -154,7 +178,7 @@ function updated(
         params: moved,
         state: moments,
         ...rest
-      } = optimizer.update(params, clean.grads, state.optimizer, {
+      } = optimizer.update(own(params), own(clean.grads), state.optimizer, {
         learningRate,
         averages: names.map((name) => ({ ema: averageOf(state, name), beta: averages[name]!(step + 1) })),
       });

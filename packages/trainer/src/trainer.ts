@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { type Communicator, checkSame, inFirst } from './communicator';
+import { type Communicator, checkSame, exchange, inFirst } from './communicator';
 import { TrainingError } from './error';
 import { positionOf, type SnapshotMoment, type TrainingEvent } from './events';
 import type { Batch, BatchSource } from './objective';
+import { type Gathering, type Owners, ownersOf, ownState, wholeState } from './shard';
 import { disposeState, type TrainingState } from './state';
 import { type StepSettings, sharedStep, trainingStep } from './step';
 
@@ -23,9 +24,14 @@ export interface TrainerOptions extends StepSettings {
   readonly batchSize: number;
   /**
    * The processes that train together. All take the same steps: gradients are added up, and states stay the same to the bit, which is checked
-   * at the start and whenever a state is saved. Saving, snapshots and evaluation are process 0's. Default: this process is alone.
+   * at the start and whenever a state is saved. Saving and snapshots are process 0's. Default: this process is alone.
    */
   readonly communicator?: Communicator;
+  /**
+   * Whether moments and averages are shared out over the processes, whole tensors each (ZeRO-1): each updates its own, and passes the parameters on.
+   * The numbers are the same, and so are saved states, from which any number of processes goes on, shared out or not. Default false.
+   */
+  readonly shardState?: boolean;
   /** Awaited before each step with its batch: `prepare` of {@link gatheredReferences}. */
   readonly prepare?: (batch: Batch) => Promise<void>;
   /** How long to train, in images: steps times batch size. */
@@ -38,7 +44,8 @@ export interface TrainerOptions extends StepSettings {
   readonly snapshot?: Duty<(state: TrainingState, moment: SnapshotMoment) => Promise<readonly string[]>>;
   /**
    * Measures the model by any metrics; before the first step, too. `best` names the one whose lowest value makes the best snapshot.
-   * The same state should give the same values: training that was killed evaluates again what it had not saved.
+   * The same state should give the same values: training that was killed evaluates again what it had not saved. Runs in every process, and may
+   * use the communicator there; the values of process 0 count. The state has no moments where these are shared out.
    */
   readonly evaluate?: Duty<(state: TrainingState) => Promise<Readonly<Record<string, number>>>> & {
     readonly best?: string;
@@ -47,7 +54,7 @@ export interface TrainerOptions extends StepSettings {
 
 /** Training as an async iterable of events. Iterating takes steps; breaking off and iterating again goes on from the state at hand. */
 export interface Trainer extends AsyncIterable<TrainingEvent> {
-  /** The state at hand, the trainer's. */
+  /** The state at hand, the trainer's. Where moments and averages are shared out, those of this process. */
   readonly state: TrainingState;
   /** Frees the state. */
   dispose(): void;
@@ -70,11 +77,18 @@ export function createTrainer(options: TrainerOptions): Trainer {
   let aborted = false;
   const isAborted = () => (communicator ? aborted : signal?.aborted);
   let state = options.state;
+  let owners: Owners | undefined;
   let saved: { readonly step: number; readonly file?: string } = { step: state.step };
   let secondsPerStep: number | undefined;
 
   async function* run(): AsyncGenerator<TrainingEvent, void, undefined> {
-    if (communicator) await checkSame(communicator, state);
+    if (communicator) {
+      await check(communicator);
+      if (options.shardState && !owners) {
+        owners = ownersOf(state.params, communicator.size);
+        state = ownState(owners, communicator.rank, state);
+      }
+    }
     yield { type: 'started', ...positionOf(state), totalImages };
     if (state.step === 0) yield* evaluation();
     for (;;) {
@@ -135,7 +149,7 @@ export function createTrainer(options: TrainerOptions): Trainer {
       const own = communicator ? { ...batch, part: { first: communicator.rank * rows, total } } : batch;
       await prepare?.(own);
       if (!communicator) return trainingStep(options, state, own);
-      const result = await sharedStep(options, state, own, communicator, signal?.aborted === true);
+      const result = await sharedStep(options, state, own, communicator, signal?.aborted === true, owners);
       aborted = result.messages.includes(true);
       return result;
     } catch (error) {
@@ -152,7 +166,8 @@ export function createTrainer(options: TrainerOptions): Trainer {
   async function* evaluation(): AsyncGenerator<TrainingEvent, void, undefined> {
     const { evaluate } = options;
     if (!evaluate) return;
-    const metrics = await inFirst(communicator, () => evaluate.run(state));
+    const own = await whole({ moments: false, everywhere: true }, evaluate.run);
+    const [metrics = own] = communicator ? await exchange(communicator, own) : [];
     const value = evaluate.best === undefined ? undefined : metrics[evaluate.best];
     if (evaluate.best !== undefined && value === undefined) {
       throw new Error(`createTrainer: evaluate gave ${Object.keys(metrics).join(', ')}, expected ${evaluate.best}`);
@@ -165,16 +180,42 @@ export function createTrainer(options: TrainerOptions): Trainer {
 
   async function* snapshots(moment: SnapshotMoment): AsyncGenerator<TrainingEvent, void, undefined> {
     if (!options.snapshot) return;
-    const files = await keeping('a snapshot', () => inFirst(communicator, () => options.snapshot!.run(state, moment)));
+    const files = await keeping('a snapshot', () =>
+      whole({ moments: false, everywhere: false }, (all) =>
+        inFirst(communicator, () => options.snapshot!.run(all, moment)),
+      ),
+    );
     yield { type: 'snapshot', ...positionOf(state), moment, files };
   }
 
   async function* saving(): AsyncGenerator<TrainingEvent, void, undefined> {
     if (!options.save) return;
-    if (communicator) await checkSame(communicator, state);
-    const file = await keeping('the state', () => inFirst(communicator, () => options.save!.run(state)));
+    if (communicator) await check(communicator);
+    const file = await keeping('the state', () =>
+      whole({ moments: true, everywhere: false }, (all) => inFirst(communicator, () => options.save!.run(all))),
+    );
     saved = { step: state.step, file };
     yield { type: 'saved', ...positionOf(state), file };
+  }
+
+  /** Holds what all processes have: not what is shared out, which one has. */
+  const check = (communicator: Communicator) => {
+    const { optimizer } = state;
+    return checkSame(
+      communicator,
+      owners ? { ...state, optimizer: { ...optimizer, m: {}, v: {} }, averages: {} } : state,
+    );
+  };
+
+  /** Runs `use` with a state whose shared-out parts are whole. */
+  async function whole<T>(parts: Gathering, use: (state: TrainingState) => Promise<T>): Promise<T> {
+    if (!communicator || !owners) return use(state);
+    const all = await wholeState(communicator, owners, state, parts);
+    try {
+      return await use(all);
+    } finally {
+      disposeState({ ...all, params: {} });
+    }
   }
 
   async function keeping<T>(what: string, write: () => Promise<T>): Promise<T> {

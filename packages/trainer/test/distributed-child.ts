@@ -9,9 +9,10 @@ import { type Batch, createTrainer, gatheredReferences } from '../src';
 import { loadState, saveState } from '../src/node';
 import { numbersOf, objective, run } from './tiny';
 
-// One of several processes that train together: folder, steps, and the step after which this process is killed, if any, are its arguments.
+// One of several processes that train together. Its arguments: folder, steps, whether moments and averages are shared out, and the step after which this
+// process is killed, if any. The state that it tells is the one that was saved.
 
-const [folder, steps, killed] = process.argv.slice(2) as [string, string, string?];
+const [folder, steps, shard, killed] = process.argv.slice(2) as [string, string, string, string?];
 await tf.setBackend('torch');
 configureTorch({ device: 'cpu', threads: 1, deterministic: true });
 const group = (await processGroupFromEnvironment({ timeoutSeconds: 60 }))!;
@@ -34,17 +35,20 @@ const data = {
 };
 const references = gatheredReferences(group, { classConditional: true });
 const states = join(folder, 'states');
+const before = tf.memory().numTensors;
 const trainer = createTrainer({
   ...options,
   objective: objective(stableTargetEstimator({ references: references.gather, classConditional: true })),
   prepare: references.prepare,
   data,
   communicator: group,
+  shardState: shard === 'shard',
+  teacher: '0.100',
   state: (await loadState(states)) ?? newState(),
   totalImages: Number(steps) * batchSize,
   save: { every: 25 * batchSize, run: (state) => saveState(states, state) },
 });
-const before = tf.memory().numTensors;
+const bytes = () => Object.values(trainer.state.optimizer.m).reduce((sum, { size }) => sum + 4 * size, 0);
 const losses: number[] = [];
 try {
   for await (const event of trainer) {
@@ -56,7 +60,10 @@ try {
   console.error((error as Error).message);
   process.exit(1);
 }
-mkdirSync(folder, { recursive: true });
+const kept = bytes();
+trainer.dispose();
 const tensors = tf.memory().numTensors - before;
-writeFileSync(join(folder, `${rank}.json`), JSON.stringify({ losses, tensors, state: numbersOf(trainer.state) }));
+mkdirSync(folder, { recursive: true });
+const state = numbersOf((await loadState(states))!);
+writeFileSync(join(folder, `${rank}.json`), JSON.stringify({ losses, tensors, kept, state }));
 group.close();
