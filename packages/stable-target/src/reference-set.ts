@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { fused } from './fused';
 
 /** What a {@link ReferenceSet} is made from. */
 export interface ReferenceSetOptions {
@@ -156,6 +157,8 @@ function ofArray(images: Uint8Array | Float32Array, count: number, dims: number)
   const shifts = Float64Array.from(means, (mean) => zero - mean);
   const width = dims + 2;
   const rows = ({ begin, end }: Chunk) => {
+    const converted = images instanceof Uint8Array && fromBytes(images.subarray(begin * dims, end * dims), shifts);
+    if (converted) return converted;
     const matrix = new Float32Array((end - begin) * width);
     for (let to = 0, from = begin * dims; to < matrix.length; to += width) {
       let square = 0;
@@ -170,6 +173,19 @@ function ofArray(images: Uint8Array | Float32Array, count: number, dims: number)
     return tf.tensor2d(matrix, [end - begin, width]);
   };
   return { mean: tf.keep(tf.tensor1d(means)), rows, free: () => {} };
+}
+
+/** Rows [x', |x'|², 1] of bytes, by the fused kernel where the backend has it. Bytes get there as a tensor of bool, whose values they are. */
+function fromBytes(bytes: Uint8Array, shifts: Float64Array): tf.Tensor2D | undefined {
+  if (!tf.getKernel('ReferenceRows', tf.getBackend())) return undefined;
+  const dims = shifts.length;
+  return tf.tidy(() => {
+    const inputs = {
+      bytes: tf.tensor2d(bytes, [bytes.length / dims, dims], 'bool'),
+      shift: tf.tensor1d(Float32Array.from(shifts)),
+    };
+    return fused('ReferenceRows', inputs)![0] as tf.Tensor2D;
+  });
 }
 
 function classReferences(

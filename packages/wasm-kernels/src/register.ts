@@ -8,6 +8,7 @@ import { groupNorms } from './kernels/group-norm';
 import { identity } from './kernels/identity';
 import { movement } from './kernels/movement';
 import { pooling } from './kernels/pooling';
+import { posterior } from './kernels/posterior';
 import { reductions } from './kernels/reduction';
 import { training } from './kernels/training';
 import { loadedModule, loadModule } from './module';
@@ -56,6 +57,7 @@ export async function registerWasmKernels({ simd = 'auto', threads = 'auto' }: W
     ...pooling,
     ...fusedKernels,
     ...groupNorms,
+    ...posterior,
     ...training,
   ]);
 }

@@ -108,6 +108,24 @@ const cases: Record<string, () => tf.Tensor[]> = {
   GroupNorm: () => run('GroupNorm', { x: x(), gain: random([36], 7), bias: random([36], 8) }, norm),
   GroupNormGrad: () =>
     run('GroupNormGrad', { x: x(), gain: random([5, 36], 7), bias: random([5, 36], 8), dy: random(images, 6) }, norm),
+  PosteriorSums: () =>
+    run(
+      'PosteriorSums',
+      {
+        queries: tf.mul(random([37, 131], 1), 8),
+        rows: random([301, 131], 2),
+        own: tf.range(0, 37, 1, 'int32'),
+        max: tf.zeros([37, 1]),
+        squares: tf.ones([37, 1]),
+        sums: random([37, 131], 3),
+        prior: random([37, 310], 4),
+      },
+      { begin: 5 },
+    ),
+  ReferenceRows: () => {
+    const bytes = Uint8Array.from({ length: 301 * 131 }, (_, i) => (i * 7919) % 256);
+    return run('ReferenceRows', { bytes: tf.tensor2d(bytes, [301, 131], 'bool'), shift: random([131], 1) });
+  },
   AdamUpdate: () =>
     run('AdamUpdate', { p: x(), g: random(images, 6), m: random(images, 7), v: tf.abs(random(images, 8)) }, adam),
   'UnitMagnitude of columns': () =>

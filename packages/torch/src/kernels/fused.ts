@@ -72,6 +72,8 @@ export const fused: tf.KernelConfig[] = [
   groupNormGrad,
   adamUpdateAll,
   fusedKernel('LinearCombination', 'a b', 'alpha beta'),
+  fusedKernel('PosteriorSums', 'queries rows own max squares sums prior', 'begin', 3),
+  fusedKernel('ReferenceRows', 'bytes shift'),
   fusedKernel('UnitMagnitude', 'w', 'outputs epsilon scale'),
   fusedKernel('UnitMagnitudeGrad', 'w dy', 'outputs epsilon scale', 2),
 ];
