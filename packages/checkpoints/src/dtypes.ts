@@ -21,6 +21,13 @@ export type DType = keyof typeof bytesOf;
 /**
  * The numbers behind 16-bit floats and other values that tfjs has no type for, as float32. Exact, but for F64 and integers beyond 2^24.
  * F32 that lies at a multiple of four bytes is not copied.
+ *
+ * @example
+ * ```ts
+ * import { toFloat32 } from '@cm/checkpoints';
+ *
+ * console.log(toFloat32(Uint8Array.of(0, 60, 0, 64), 'F16')); // [1, 2]
+ * ```
  */
 export function toFloat32(data: Uint8Array, dtype: DType): Float32Array {
   const length = data.byteLength / bytesOf[dtype];

@@ -33,6 +33,18 @@ export class MismatchError extends Error {
  * @param tensors What was found: of a file or of tfjs.
  * @param expected Shape by name, laid out as in the checkpoint.
  * @throws MismatchError that lists every missing, unexpected and misshapen tensor
+ *
+ * @example
+ * ```ts
+ * import { matchTensors } from '@cm/checkpoints';
+ *
+ * const tensors = { weight: { shape: [2, 3] }, extra: { shape: [1] } };
+ * try {
+ *   matchTensors(tensors, { weight: [3, 2] });
+ * } catch (error) {
+ *   console.log((error as Error).name); // MismatchError
+ * }
+ * ```
  */
 export function matchTensors<T extends { readonly shape: readonly number[] }>(
   tensors: Readonly<Record<string, T>>,

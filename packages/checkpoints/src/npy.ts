@@ -166,6 +166,14 @@ export const readNpz = (bytes: Uint8Array): Readonly<Record<string, CheckpointTe
  * The bytes of a `.npz` archive, uncompressed, which `numpy.load` reads. The same arrays in the same order give the same bytes.
  *
  * @throws Error as {@link writeNpy}; RangeError when the archive would be of 4 GiB or more
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint, writeNpz } from '@cm/checkpoints';
+ *
+ * const mu = { dtype: 'F64', shape: [2], data: new Uint8Array(Float64Array.of(1, 2).buffer) } as const;
+ * console.log(openCheckpoint(writeNpz({ mu })).format); // npz
+ * ```
  */
 export const writeNpz = (arrays: Readonly<Record<string, FileTensor>>): Uint8Array =>
   writeZip(Object.entries(arrays).map(([name, array]) => [`${name}.npy`, writeNpy(array)]));

@@ -138,6 +138,17 @@ const isSizes = (value: unknown): value is number[] =>
  * with spaces to a multiple of 8 bytes.
  *
  * @throws Error when a tensor's bytes do not fit its shape, or a name is `__metadata__`
+ *
+ * @example
+ * ```ts
+ * import { fromTensors, readSafetensors, writeSafetensors } from '@cm/checkpoints';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const file = writeSafetensors(fromTensors({ weight: tf.tensor1d([1, 2]) }, { dtype: 'F16' }), { step: '300' });
+ * const { tensors, metadata } = readSafetensors(file);
+ * console.log(tensors.weight!.dtype, tensors.weight!.shape, metadata.step); // F16 [2] 300
+ * ```
  */
 export function writeSafetensors(
   tensors: Readonly<Record<string, FileTensor>>,

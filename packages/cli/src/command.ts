@@ -28,6 +28,14 @@ const terminal: Output = {
  * Runs `cm` with its arguments, such as `['inspect', 'model.pkl', '--json']`.
  *
  * @returns the exit status: 0, or 1 after an error, which is one line on `err`
+ *
+ * @example
+ * ```ts
+ * import { run } from '@cm/cli';
+ *
+ * const status = await run(['train', 'no-such-recipe'], { out: () => {}, err: () => {} });
+ * console.log(status); // 1
+ * ```
  */
 export async function run(argv: readonly string[], output: Output = terminal): Promise<number> {
   let launch: Launch | undefined;

@@ -58,6 +58,14 @@ export const imageSize = ([, height, width, channels]: ImageShape): number => he
  * The images with the given indices, in that order, copied.
  *
  * @throws DatasetError when an index is not one of the data set.
+ *
+ * @example
+ * ```ts
+ * import { subset } from '@cm/datasets';
+ *
+ * const dataset = { images: Uint8Array.of(10, 20, 30), shape: [3, 1, 1, 1] as const, labels: Int32Array.of(0, 1, 2) };
+ * console.log(subset(dataset, [2, 0])); // { images: [30, 10], shape: [2, 1, 1, 1], labels: [2, 0] }
+ * ```
  */
 export function subset(dataset: ImageDataset, indices: ArrayLike<number>): ImageDataset {
   const { shape, labels } = dataset;

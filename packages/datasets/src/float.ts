@@ -7,6 +7,13 @@ import { DatasetError } from './error';
  *
  * @returns A tensor of the given shape, the caller's.
  * @throws DatasetError when the bytes are not as many as the shape says.
+ *
+ * @example
+ * ```ts
+ * import { toFloat } from '@cm/datasets';
+ *
+ * console.log(toFloat(Uint8Array.of(0, 255), [1, 1, 2, 1]).dataSync()); // [-1, 1]
+ * ```
  */
 export function toFloat(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
   if (images.length !== shape[0] * imageSize(shape)) {

@@ -54,6 +54,18 @@ export interface StoredLoader {
  * images in memory, a batch is made at once; of stored ones (`openEdmDataset`), the batches to come are decoded in threads while one is computed on.
  *
  * @throws DatasetError when the batch size is not a whole number from 1, or the shard no part of it.
+ *
+ * @example
+ * ```ts
+ * import { createLoader } from '@cm/datasets';
+ * import { key } from '@cm/random';
+ *
+ * const dataset = { images: new Uint8Array(100 * 12), shape: [100, 2, 2, 3] as const };
+ * const loader = createLoader({ dataset, batchSize: 32, key: key(0) });
+ * const { images, indices } = loader.batchAt(7); // whatever was asked for before
+ * console.log(images.shape, indices.length); // [32, 2, 2, 3] 32
+ * images.dispose();
+ * ```
  */
 export function createLoader(options: LoaderOptions): Loader;
 export function createLoader(options: StoredLoaderOptions): StoredLoader;

@@ -33,6 +33,14 @@ export function pad(dataset: ImageDataset, margin: number, value = 0): ImageData
  *
  * @param size Height and width, or one number for both.
  * @throws DatasetError when a size is not a whole number from 1.
+ *
+ * @example
+ * ```ts
+ * import { pad, resize } from '@cm/datasets';
+ *
+ * const digits = { images: new Uint8Array(28 * 28), shape: [1, 28, 28, 1] as const };
+ * console.log(resize(pad(digits, 2), 16).shape); // [1, 16, 16, 1]
+ * ```
  */
 export function resize(dataset: ImageDataset, size: number | readonly [height: number, width: number]): ImageDataset {
   const [outHeight, outWidth] = typeof size === 'number' ? [size, size] : size;

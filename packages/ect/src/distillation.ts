@@ -39,6 +39,26 @@ const heunReach = 1 / 16;
  *
  * @throws RangeError when `steps` is not a whole number, at least 1, or the guidance strength is not finite
  * @see Song et al., Consistency Models (arXiv 2303.01469), Algorithm 2; Karras et al. (arXiv 2206.00364), Algorithm 1
+ *
+ * @example
+ * ```ts
+ * import { consistencyTarget, distillationEstimator } from '@cm/ect';
+ * import { fixedGapSchedule, inverseGap } from '@cm/schedules';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const diffusion = (x: tf.Tensor4D) => tf.mul(x, 0.5) as tf.Tensor4D; // yours: a pretrained denoiser
+ * const target = consistencyTarget({
+ *   teacher: diffusion, // yours: the student
+ *   batch: { images: tf.ones([2, 2, 2, 1]), noise: tf.zeros([2, 2, 2, 1]), t: [1, 10] },
+ *   estimator: distillationEstimator(diffusion, { solver: 'heun', steps: 2 }),
+ *   schedule: fixedGapSchedule({ fraction: 0.5 }),
+ *   weighting: inverseGap(),
+ *   iteration: 0,
+ * });
+ * console.log(target.noisy.shape, target.stats.badRows); // [2, 2, 2, 1] 0
+ * target.dispose();
+ * ```
  */
 export function distillationEstimator(diffusion: ConsistencyModel, options: DistillationOptions = {}): Estimator {
   const { solver = 'euler', steps = 1, guidance } = options;

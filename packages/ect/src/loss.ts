@@ -15,6 +15,24 @@ import type { ConsistencyTarget } from './target';
  *
  * @returns a scalar, the caller's to free
  * @throws Error when the model's or the metric's result has another shape than expected
+ *
+ * @example
+ * ```ts
+ * import { consistencyLoss, consistencyTarget, l2, oneSampleEstimator } from '@cm/ect';
+ * import { inverseGap, progressiveSchedule } from '@cm/schedules';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const target = consistencyTarget({
+ *   teacher: (x) => tf.mul(x, 0.5), // yours: the student, or its average
+ *   batch: { images: tf.ones([3, 2, 2, 1]), noise: tf.zeros([3, 2, 2, 1]), t: [0.1, 1, 10] },
+ *   estimator: oneSampleEstimator(),
+ *   schedule: progressiveSchedule({ q: 2, d: 25_000 }),
+ *   weighting: inverseGap(),
+ *   iteration: 30_000,
+ * });
+ * const student = (x: tf.Tensor4D) => tf.mul(x, 0.5) as tf.Tensor4D;
+ * console.log(consistencyLoss(student, target, { metric: l2() }).arraySync()); // 3.33
+ * ```
  */
 export function consistencyLoss(
   model: ConsistencyModel,

@@ -14,6 +14,17 @@ export interface PseudoHuberOptions {
  * that of the square root alone would be infinite. Small distances are computed as Σ d²/(√(Σ d² + c²) + c), without cancellation.
  *
  * @throws Error when c is negative or not finite
+ *
+ * @example
+ * ```ts
+ * import { pseudoHuber } from '@cm/ect';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const distance = pseudoHuber({ c: 0.03 });
+ * const [a, b] = [tf.zeros([2, 2, 2, 1]), tf.tensor4d([0, 0, 0, 0, 1, 1, 1, 1], [2, 2, 2, 1])] as [tf.Tensor4D, tf.Tensor4D];
+ * console.log(distance(a, b).arraySync()); // [0, 1.97]
+ * ```
  */
 export function pseudoHuber({ c }: PseudoHuberOptions): Metric {
   if (!(c >= 0 && c < Number.POSITIVE_INFINITY))
@@ -40,6 +51,13 @@ export function pseudoHuber({ c }: PseudoHuberOptions): Metric {
  * iCT's c = 0.00054·√dims for images of so many values: 0.03 for CIFAR-10, 0.06 for ImageNet-64.
  *
  * @see Song and Dhariwal (arXiv 2310.14189), section 3.3
+ *
+ * @example
+ * ```ts
+ * import { ictConstant } from '@cm/ect';
+ *
+ * console.log(ictConstant(32 * 32 * 3)); // 0.0299
+ * ```
  */
 export const ictConstant = (dims: number): number => 0.00054 * Math.sqrt(dims);
 

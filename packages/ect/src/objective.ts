@@ -50,6 +50,15 @@ export interface ObjectiveParts {
  * `estimatorOf` of `@cm/sct` makes it.
  *
  * @throws RangeError when one of its numbers is out of range; Error when its metric is perceptual and `parts` has none
+ *
+ * @example
+ * ```ts
+ * import { ectRecipes, objectiveOf } from '@cm/ect';
+ *
+ * const { schedule, weighting } = objectiveOf(ectRecipes['ect-cifar10']);
+ * const pair = schedule(2, 199_999);
+ * console.log(pair.r, weighting(pair)); // 1.98 65.5
+ * ```
  */
 export function objectiveOf(recipe: Recipe, parts: ObjectiveParts = {}): Objective {
   const phases = phaseGrid({ phases: recipe.phases });

@@ -58,6 +58,24 @@ export interface ConsistencyTarget {
  * A row with a NaN or ∞ has weight 0, zeros for its values, and is counted. One small read from the backend a call.
  *
  * @throws Error naming the argument that does not fit
+ *
+ * @example
+ * ```ts
+ * import { consistencyTarget, oneSampleEstimator } from '@cm/ect';
+ * import { inverseGap, progressiveSchedule } from '@cm/schedules';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const target = consistencyTarget({
+ *   teacher: (x) => tf.mul(x, 0.5), // yours: the student, or its average
+ *   batch: { images: tf.ones([3, 2, 2, 1]), noise: tf.zeros([3, 2, 2, 1]), t: [0.1, 1, 10] },
+ *   estimator: oneSampleEstimator(),
+ *   schedule: progressiveSchedule({ q: 2, d: 25_000 }),
+ *   weighting: inverseGap(),
+ *   iteration: 30_000,
+ * });
+ * console.log(target.noisy.shape, target.stats.teacherRows); // [3, 2, 2, 1] 2
+ * target.dispose();
+ * ```
  */
 export function consistencyTarget(options: ConsistencyTargetOptions): ConsistencyTarget {
   const { teacher, batch, estimator, schedule, weighting, iteration } = options;

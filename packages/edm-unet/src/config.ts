@@ -110,6 +110,14 @@ export type Options<Config extends EdmConfig> = Partial<Omit<Config, 'architectu
  * blocks a level, attention at 16, dropout 0.1, EDM's preconditioning with σ_data 0.5.
  *
  * @throws Error naming the option, what was expected and what came
+ *
+ * @example
+ * ```ts
+ * import { edmParameterCount, songUNetConfig } from '@cm/edm-unet';
+ *
+ * const config = songUNetConfig({ resolution: 8, modelChannels: 16, channelMult: [1, 2], numBlocks: 1, attnResolutions: [] });
+ * console.log(edmParameterCount(config)); // 180771
+ * ```
  */
 export function songUNetConfig(options: Options<SongUNetConfig>): SongUNetConfig {
   return checked('songUNetConfig', songDefaults, options);

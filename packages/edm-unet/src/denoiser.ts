@@ -45,6 +45,18 @@ export interface DenoiserOptions {
  * @throws Error (the returned function) on images of another shape, a number of noise levels, labels or rows that is not the batch's,
  *   labels for a network without classes, none for one with, augmentation parameters of another shape or for a network without them,
  *   or (on backends that compute in main memory) labels out of range
+ *
+ * @example
+ * ```ts
+ * import { edmDenoiser, initEdm, songUNetConfig } from '@cm/edm-unet';
+ * import { key } from '@cm/random';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const config = songUNetConfig({ resolution: 8, modelChannels: 8, channelMult: [1], numBlocks: 1, attnResolutions: [] });
+ * const denoiser = edmDenoiser(config, initEdm(config, key(0)));
+ * console.log(denoiser(tf.zeros([2, 8, 8, 3]), tf.tensor1d([0.5, 10])).shape); // [2, 8, 8, 3]
+ * ```
  */
 export function edmDenoiser(config: EdmConfig, params: tf.NamedTensorMap, options: DenoiserOptions = {}): EdmDenoiser {
   return (x, t, labels, rows, augment) => {

@@ -137,7 +137,16 @@ function kaiming(shape: readonly number[], scale: Scale): [Distribution, Distrib
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((product, extent) => product * extent, 1);
 
-/** How many numbers the network learns. */
+/**
+ * How many numbers the network learns.
+ *
+ * @example
+ * ```ts
+ * import { edmParameterCount, edmPresets } from '@cm/edm-unet';
+ *
+ * console.log(edmParameterCount(edmPresets['cifar10-uncond-ddpmpp'])); // 55733891
+ * ```
+ */
 export function edmParameterCount(config: EdmConfig): number {
   return parametersOf(config).reduce((sum, { trained, shape }) => sum + (trained ? sizeOf(shape) : 0), 0);
 }

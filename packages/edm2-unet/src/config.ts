@@ -73,6 +73,14 @@ const defaults = {
  * (residual, attention), activations clipped at 256, σ_data 0.5, no labels, no dropout.
  *
  * @throws Error naming the option, what was expected and what came.
+ *
+ * @example
+ * ```ts
+ * import { edm2Config, edm2ParameterCount } from '@cm/edm2-unet';
+ *
+ * const config = edm2Config({ resolution: 16, channels: 1, modelChannels: 16, channelMult: [1, 2], numBlocks: 1, channelsPerHead: 16 });
+ * console.log(edm2ParameterCount(config)); // 183867
+ * ```
  */
 export function edm2Config(options: Partial<Edm2Config> & Pick<Edm2Config, 'resolution'>): Edm2Config {
   const unknown = Object.keys(options).filter((name) => name !== 'resolution' && !Object.hasOwn(defaults, name));

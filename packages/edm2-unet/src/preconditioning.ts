@@ -43,6 +43,19 @@ export interface DenoiserOptions {
  * @param weights from `normalizeWeights`; differentiable
  * @throws Error (the returned function) on images of another shape, a number of noise levels or labels that is not the batch's,
  *   labels for a network without classes, none for one with, or (on backends that compute in main memory) labels out of range
+ *
+ * @example
+ * ```ts
+ * import { edm2Config, edm2Denoiser, initEdm2, normalizeWeights } from '@cm/edm2-unet';
+ * import { key, normal } from '@cm/random';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const config = edm2Config({ resolution: 8, modelChannels: 8, channelMult: [1], numBlocks: 1, channelsPerHead: 8 });
+ * const { weights } = normalizeWeights(config, initEdm2(config, key(0)));
+ * const denoised = edm2Denoiser(config, weights)(normal(key(1), [2, 8, 8, 3]) as tf.Tensor4D, tf.tensor1d([0.5, 10]));
+ * console.log(denoised.shape); // [2, 8, 8, 3]
+ * ```
  */
 export function edm2Denoiser(
   config: Edm2Config,

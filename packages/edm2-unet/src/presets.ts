@@ -9,6 +9,13 @@ const modelChannels: Record<Edm2Size, number> = { XS: 128, S: 192, M: 256, L: 32
 /**
  * Configuration of a published EDM2 network: pixels at 64 × 64 (`imagenet64`) or the 64 × 64 × 4 latents of 512 × 512 images
  * (`imagenet512`), 1,000 classes.
+ *
+ * @example
+ * ```ts
+ * import { edm2ParameterCount, edm2Preset } from '@cm/edm2-unet';
+ *
+ * console.log((edm2ParameterCount(edm2Preset('S')) / 1e6).toFixed(1)); // 280.2
+ * ```
  */
 export function edm2Preset(size: Edm2Size, data: 'imagenet64' | 'imagenet512' = 'imagenet64'): Edm2Config {
   return edm2Config({

@@ -17,6 +17,16 @@ export interface ExtractOptions {
  * Images rounded to the nearest of the 256 levels v/127.5 − 1, after clipping to [−1, 1]: what they are once written to a file and read.
  *
  * @returns The caller's tensor.
+ *
+ * @example
+ * ```ts
+ * import { quantize } from '@cm/fid';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const levels = quantize(tf.tensor4d([-2, 0.001, 1], [1, 1, 3, 1]));
+ * console.log(levels.dataSync()); // [-1, 0.00392, 1]
+ * ```
  */
 export function quantize(images: tf.Tensor4D): tf.Tensor4D {
   return tf.tidy(() => {
@@ -30,6 +40,17 @@ export function quantize(images: tf.Tensor4D): tf.Tensor4D {
  *
  * @throws RangeError when there are fewer than two images, an image or a feature is NaN or infinite, or batches give features of
  *   different sizes; the message says which batch.
+ *
+ * @example
+ * ```ts
+ * import { computeStatistics } from '@cm/fid';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const meanColour = (images: tf.Tensor4D) => tf.mean(images, [1, 2]) as tf.Tensor2D;
+ * const { mean, count } = await computeStatistics(meanColour, [tf.ones([4, 8, 8, 3]), tf.zeros([4, 8, 8, 3])]);
+ * console.log(mean, count); // [0.502, 0.502, 0.502] 8
+ * ```
  */
 export async function computeStatistics(
   extract: FeatureExtractor,

@@ -13,6 +13,16 @@ import type { FeatureStatistics } from './statistics';
  *
  * @throws RangeError when the two have not as many features, or a number is NaN or infinite.
  * @see Heusel et al. 2017, _GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium_, Eq. 6.
+ *
+ * @example
+ * ```ts
+ * import { frechetDistance } from '@cm/fid';
+ *
+ * const covariance = (variance: number) => Float64Array.of(variance, 0, 0, variance);
+ * const a = { mean: Float64Array.of(0, 0), covariance: covariance(1) };
+ * const b = { mean: Float64Array.of(3, 0), covariance: covariance(4) };
+ * console.log(frechetDistance(a, b)); // 11
+ * ```
  */
 export function frechetDistance(
   a: Pick<FeatureStatistics, 'mean' | 'covariance'>,

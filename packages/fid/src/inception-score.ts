@@ -27,6 +27,15 @@ export interface InceptionScore {
  * @param logits [images, classes].
  * @throws RangeError when there are fewer images than parts, or a logit is NaN or infinite.
  * @see Salimans et al. 2016, _Improved Techniques for Training GANs_, section 4.
+ *
+ * @example
+ * ```ts
+ * import { inceptionScore } from '@cm/fid';
+ *
+ * // Logits that are sure, of four classes alike: the score is their number.
+ * const values = Float32Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 100 : 0));
+ * console.log(inceptionScore({ shape: [4, 4], values }, { splits: 1 }).mean); // 4
+ * ```
  */
 export function inceptionScore(
   { shape: [rows, classes], values }: FeatureMatrix,

@@ -21,6 +21,17 @@ export interface PolynomialKernel {
  *
  * @throws RangeError when a set has fewer than two rows, or they have not as many features.
  * @see Bińkowski et al. 2018, _Demystifying MMD GANs_, section 4.
+ *
+ * @example
+ * ```ts
+ * import { kid } from '@cm/fid';
+ *
+ * const features = (offset: number) => ({
+ *   shape: [4, 1] as const,
+ *   values: Float32Array.of(offset, offset + 0.1, offset + 0.2, offset + 0.3),
+ * });
+ * console.log(kid(features(0), features(1))); // 10.3
+ * ```
  */
 export function kid(a: FeatureMatrix, b: FeatureMatrix, kernel: PolynomialKernel = {}): number {
   const [rowsA, rowsB] = pairUp('kid', a, b);

@@ -15,6 +15,15 @@ export interface PrecisionRecall {
  *
  * @throws RangeError when k is not such a number, or the two have not as many features.
  * @see Kynkäänniemi et al. 2019, _Improved Precision and Recall Metric for Assessing Generative Models_, Eq. 1 and 2.
+ *
+ * @example
+ * ```ts
+ * import { precisionRecall } from '@cm/fid';
+ *
+ * const real = { shape: [5, 1] as const, values: Float32Array.of(0, 1, 2, 3, 4) };
+ * const generated = { shape: [4, 1] as const, values: Float32Array.of(1, 1.1, 1.2, 9) };
+ * console.log(precisionRecall(real, generated, { neighbors: 1 })); // { precision: 0.75, recall: 0.8 }
+ * ```
  */
 export function precisionRecall(
   real: FeatureMatrix,

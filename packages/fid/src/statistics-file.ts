@@ -51,7 +51,18 @@ export function statisticsOf(
   };
 }
 
-/** The bytes of a `.npz` file that pytorch-fid, EDM, ADM and clean-fid read: `mu` and `sigma` in float64, `count`, `mu_s` and `sigma_s`. */
+/**
+ * The bytes of a `.npz` file that pytorch-fid, EDM, ADM and clean-fid read: `mu` and `sigma` in float64, `count`, `mu_s` and `sigma_s`.
+ *
+ * @example
+ * ```ts
+ * import { readStatistics, writeStatistics } from '@cm/fid';
+ *
+ * const file = writeStatistics({ mean: Float64Array.of(1), covariance: Float64Array.of(2), count: 50_000 });
+ * const { mean, covariance, count } = readStatistics(file);
+ * console.log(mean, covariance, count); // [1] [2] 50000
+ * ```
+ */
 export function writeStatistics({ mean, covariance, count, spatial }: StoredStatistics): Uint8Array {
   return writeNpz({
     mu: array(mean, [mean.length]),

@@ -46,6 +46,16 @@ export interface FeatureAccumulator {
  * update, so that nothing cancels however far the mean is from zero.
  *
  * @param size Features of one image: a whole number from 1.
+ *
+ * @example
+ * ```ts
+ * import { featureAccumulator, mergeMoments } from '@cm/fid';
+ *
+ * const [a, b] = [featureAccumulator(1), featureAccumulator(1)]; // say, of two processes
+ * a.add({ shape: [2, 1], values: Float32Array.of(1, 2) });
+ * b.add({ shape: [2, 1], values: Float32Array.of(3, 4) });
+ * console.log(mergeMoments(a.moments(), b.moments()).mean); // [2.5]
+ * ```
  */
 export function featureAccumulator(size: number): FeatureAccumulator {
   if (!(Number.isInteger(size) && size >= 1)) {

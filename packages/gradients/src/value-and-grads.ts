@@ -16,6 +16,15 @@ export interface ValueAndGrads {
  * @param f a function made of tfjs operations; it receives `params`.
  * @param params float32 tensors; they need not be variables.
  * @throws if `f` returns something other than a scalar, or uses a kernel without a registered gradient.
+ *
+ * @example
+ * ```ts
+ * import { valueAndGrads } from '@cm/gradients';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const { value, grads } = valueAndGrads(({ x }) => tf.sum(tf.square(x!)) as tf.Scalar, { x: tf.tensor1d([3, 4]) });
+ * console.log(value.arraySync(), grads.x!.arraySync()); // 25 [6, 8]
+ * ```
  */
 export function valueAndGrads(f: (params: tf.NamedTensorMap) => tf.Scalar, params: tf.NamedTensorMap): ValueAndGrads {
   const names = Object.keys(params);

@@ -72,7 +72,22 @@ interface Step {
   readonly keep: number;
 }
 
-/** Adam (Kingma and Ba 2015): p ← p − lr·m̂/(√v̂ + ε). */
+/**
+ * Adam (Kingma and Ba 2015): p ← p − lr·m̂/(√v̂ + ε).
+ *
+ * @example
+ * ```ts
+ * import { adam } from '@cm/optimizers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const optimizer = adam({ beta2: 0.99 });
+ * let params: tf.NamedTensorMap = { x: tf.tensor1d([3, -2]) };
+ * let state = optimizer.init(params);
+ * const grads = { x: tf.mul(params.x!, 2) };
+ * ({ params, state } = optimizer.update(params, grads, state, { learningRate: 0.1 }));
+ * console.log(params.x!.arraySync()); // [2.9, -1.9]
+ * ```
+ */
 export function adam(options: AdamOptions = {}): Optimizer {
   return adamW({ ...options, weightDecay: 0 });
 }

@@ -22,6 +22,14 @@ export type PowerFunctionEmaOptions = { readonly sigmaRel: number } | { readonly
  * proportional to t^γ and so stretches with training. β is 0 at the first update.
  *
  * @throws Error when σ_rel is not in (0, 0.28] or γ is below 0
+ *
+ * @example
+ * ```ts
+ * import { powerFunctionEma } from '@cm/optimizers';
+ *
+ * const decay = powerFunctionEma({ sigmaRel: 0.1 });
+ * console.log(decay(1), decay(100), decay(10_000)); // 0 0.923 0.9992
+ * ```
  */
 export function powerFunctionEma(options: PowerFunctionEmaOptions): EmaDecay {
   const gamma = 'exponent' in options ? options.exponent : powerFunctionExponent(options.sigmaRel);
@@ -56,7 +64,18 @@ export function powerFunctionExponent(sigmaRel: number): number {
   return (low + high) / 2;
 }
 
-/** β·ema + (1 − β)·params. New tensors. */
+/**
+ * β·ema + (1 − β)·params. New tensors.
+ *
+ * @example
+ * ```ts
+ * import { updateEma } from '@cm/optimizers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const ema = updateEma({ w: tf.scalar(0) }, { w: tf.scalar(1) }, 0.9);
+ * console.log(ema.w!.arraySync()); // 0.1
+ * ```
+ */
 export function updateEma(ema: tf.NamedTensorMap, params: tf.NamedTensorMap, beta: number): tf.NamedTensorMap {
   if (!(beta >= 0 && beta <= 1)) throw new Error(`updateEma: beta is ${beta}, expected from 0 to 1`);
   sameTensors('updateEma', 'ema', ema, params);
@@ -79,6 +98,15 @@ export interface EmaProfile {
  * is, in the least-squares sense, the wanted one; then scaled to sum to one, so that parameters that never change stay as they are.
  *
  * @returns a coefficient for each stored average
+ *
+ * @example
+ * ```ts
+ * import { posthocCoefficients } from '@cm/optimizers';
+ *
+ * // Averages of two lengths at two moments; wanted: one of another length at the end.
+ * const stored = [1000, 2000].flatMap((time) => [0.05, 0.1].map((sigmaRel) => ({ time, sigmaRel })));
+ * console.log(posthocCoefficients(stored, { time: 2000, sigmaRel: 0.07 })); // [0.0001, -0.0022, 0.4392, 0.5629]
+ * ```
  */
 export function posthocCoefficients(stored: readonly EmaProfile[], wanted: EmaProfile): Float64Array {
   if (stored.length === 0) throw new Error('posthocCoefficients: stored is empty, expected at least one average');

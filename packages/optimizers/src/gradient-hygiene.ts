@@ -3,6 +3,15 @@ import { mapTensors } from './maps';
 
 /**
  * Gradients with NaN and ±∞ replaced by 0, and how many values that were. New tensors; the count is read from the backend once.
+ *
+ * @example
+ * ```ts
+ * import { cleanGradients } from '@cm/optimizers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const { grads, count } = cleanGradients({ w: tf.tensor1d([1, NaN, Infinity]) });
+ * console.log(grads.w!.arraySync(), count); // [1, 0, 0] 2
+ * ```
  */
 export function cleanGradients(grads: tf.NamedTensorMap): { grads: tf.NamedTensorMap; count: number } {
   const bad = tf.tidy(() => {
@@ -27,6 +36,15 @@ export function globalNorm(grads: tf.NamedTensorMap): tf.Scalar {
  * Gradients scaled by min(1, maxNorm/norm), norm being their {@link globalNorm}. New tensors, nothing is read from the backend.
  *
  * @throws Error when `maxNorm` is not above 0
+ *
+ * @example
+ * ```ts
+ * import { clipByGlobalNorm } from '@cm/optimizers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const { a, b } = clipByGlobalNorm({ a: tf.tensor1d([3]), b: tf.tensor1d([4]) }, 1);
+ * console.log(a!.arraySync(), b!.arraySync()); // [0.6] [0.8]
+ * ```
  */
 export function clipByGlobalNorm(grads: tf.NamedTensorMap, maxNorm: number): tf.NamedTensorMap {
   if (!(maxNorm > 0)) throw new Error(`clipByGlobalNorm: maxNorm is ${maxNorm}, expected above 0`);

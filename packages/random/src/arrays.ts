@@ -18,6 +18,14 @@ export function uniformArray(key: Key, n: number): Float32Array {
  * Bit for bit the same on every machine.
  *
  * @throws RangeError when `n` is not a whole number.
+ *
+ * @example
+ * ```ts
+ * import { key, normalArray } from '@cm/random';
+ *
+ * const z = normalArray(key(0), 100_000);
+ * console.log(z.reduce((sum, value) => sum + value ** 2, 0) / z.length); // 0.999
+ * ```
  */
 export function normalArray(key: Key, n: number): Float32Array {
   wholeNumber('normalArray', 'n', n);
@@ -52,6 +60,13 @@ export function integerArray(key: Key, n: number, { low = 0, high }: IntegerRang
  * The numbers 0 to n − 1 in random order (Fisher and Yates's shuffle), each order equally likely.
  *
  * @throws RangeError when `n` is not a whole number below 2^32.
+ *
+ * @example
+ * ```ts
+ * import { key, permutation } from '@cm/random';
+ *
+ * console.log(permutation(key(1), 5)); // [4, 2, 1, 3, 0]
+ * ```
  */
 export function permutation(key: Key, n: number): Uint32Array {
   wholeNumber('permutation', 'n', n);

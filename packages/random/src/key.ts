@@ -9,6 +9,15 @@ export type Key = readonly [number, number];
  *
  * @param seed A whole number from 0 to 2^53 − 1; its low and high words are the key's.
  * @throws RangeError for any other number.
+ *
+ * @example
+ * ```ts
+ * import { key, split, uniformArray } from '@cm/random';
+ *
+ * const run = key(42);
+ * console.log(uniformArray(split(run, 'noise'), 2)); // [0.544, 0.894]
+ * console.log(uniformArray(split(run, 'dropout'), 2)); // [0.627, 0.174]
+ * ```
  */
 export function key(seed: number): Key {
   wholeNumber('key', 'seed', seed);

@@ -11,6 +11,15 @@ import type { Key } from './key';
  * @param shape The shape of one row.
  * @returns float32, [rows.length, ...shape].
  * @throws RangeError when one of `rows` or an extent of `shape` is not a whole number.
+ *
+ * @example
+ * ```ts
+ * import { key, normalRows } from '@cm/random';
+ *
+ * // A row's numbers depend on the row alone, not on the batch that it is drawn in.
+ * const four = normalRows(key(0), [0, 1, 2, 3], [1]).dataSync();
+ * console.log(normalRows(key(0), [3], [1]).dataSync()[0] === four[3]); // true
+ * ```
  */
 export function normalRows(key: Key, rows: ArrayLike<number>, shape: readonly number[]): tf.Tensor {
   return fromRows('normalRows', { key, stream: streams.normalRows }, rows, shape, fillNormals);
@@ -25,6 +34,14 @@ export function normalRows(key: Key, rows: ArrayLike<number>, shape: readonly nu
  * @param rate Probability of 0, from 0 to below 1.
  * @returns float32, [rows.length, ...shape].
  * @throws RangeError when one of `rows` or an extent of `shape` is not a whole number, or `rate` is not in [0, 1).
+ *
+ * @example
+ * ```ts
+ * import { dropoutMask, key } from '@cm/random';
+ *
+ * // Kept values count 1/(1 − rate), so that the mean stays.
+ * console.log(dropoutMask(key(5), [0, 1], [6], 0.5).arraySync()); // [[2, 2, 2, 2, 0, 0], [0, 0, 0, 2, 0, 2]]
+ * ```
  */
 export function dropoutMask(key: Key, rows: ArrayLike<number>, shape: readonly number[], rate: number): tf.Tensor {
   probability('dropoutMask', 'rate', rate);

@@ -16,6 +16,13 @@ export function uniform<R extends tf.Rank>(key: Key, shape: tf.ShapeMap[R]): tf.
  * A float32 tensor of standard-normal numbers: {@link normalArray} in row-major order.
  *
  * @throws RangeError when an extent of `shape` is not a whole number.
+ *
+ * @example
+ * ```ts
+ * import { key, normal } from '@cm/random';
+ *
+ * console.log(normal(key(0), [2, 8, 8, 3]).shape); // [2, 8, 8, 3]
+ * ```
  */
 export function normal<R extends tf.Rank>(key: Key, shape: tf.ShapeMap[R]): tf.Tensor<R> {
   return tf.tensor(normalArray(key, sizeOf('normal', shape)), shape, 'float32');

@@ -21,6 +21,19 @@ export interface GuidanceOptions {
  * the strength is 1 or t is outside of the interval (Kynkäänniemi et al., arXiv 2404.07724).
  *
  * @throws Error when the strength is not finite or the interval is empty
+ *
+ * @example
+ * ```ts
+ * import { key } from '@cm/random';
+ * import { guided, sampleOneStep } from '@cm/samplers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const good = (x: tf.Tensor4D) => tf.onesLike(x); // yours: the model
+ * const bad = (x: tf.Tensor4D) => tf.mul(tf.onesLike(x), 0.5) as tf.Tensor4D; // and its average at half of the training
+ * const images = sampleOneStep(guided(good, bad, { strength: 1.2 }), { shape: [1, 1, 1, 1], key: key(0) });
+ * console.log(images.dataSync()[0]); // 1.1
+ * ```
  */
 export function guided(good: Denoiser, bad: Denoiser, options: GuidanceOptions): Denoiser {
   return guide('guided', good, options, (x, t, condition) => [good(x, t, condition), bad(x, t, condition)]);
@@ -40,6 +53,18 @@ export interface ClassifierFreeOptions extends GuidanceOptions {
  * D = D(x, t, none) + w·(D(x, t, c) − D(x, t, none)).
  *
  * @throws Error when the strength is not finite or the interval is empty; the denoiser, when it is called without a condition
+ *
+ * @example
+ * ```ts
+ * import { classifierFreeGuided } from '@cm/samplers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * // Yours: a network that takes labels, null for none.
+ * const model = (x: tf.Tensor4D, _t: tf.Tensor1D, labels?: tf.Tensor | null) => tf.fill(x.shape, labels ? 1 : 0.5) as tf.Tensor4D;
+ * const denoiser = classifierFreeGuided(model, { strength: 2 });
+ * console.log(denoiser(tf.zeros([1, 1, 1, 1]), tf.tensor1d([1]), tf.tensor1d([7], 'int32')).dataSync()[0]); // 1.5
+ * ```
  */
 export function classifierFreeGuided(model: Denoiser, options: ClassifierFreeOptions): Denoiser {
   const { unconditional } = options;

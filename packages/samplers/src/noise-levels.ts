@@ -16,6 +16,13 @@ export interface GridOptions {
  *
  * @returns `steps + 1` numbers, falling from σ_max to σ_min, then 0; with one step `[sigmaMax, 0]`
  * @throws Error when not 0 < σ_min < σ_max, or `steps` is not a whole number above 0
+ *
+ * @example
+ * ```ts
+ * import { exponentialGrid } from '@cm/samplers';
+ *
+ * console.log(exponentialGrid({ steps: 4, sigmaMin: 0.01, sigmaMax: 10 })); // [10, 1, 0.1, 0.01, 0]
+ * ```
  */
 export function exponentialGrid(options: GridOptions): number[] {
   return spaced('exponentialGrid', options, Math.log, Math.exp);

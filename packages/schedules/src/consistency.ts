@@ -46,6 +46,13 @@ export interface ProgressiveOptions extends GapFactorOptions {
  *
  * @throws RangeError when t, k or b is negative or not finite.
  * @see Geng et al., Consistency Models Made Easy (arXiv 2406.14548), for this form of n(t).
+ *
+ * @example
+ * ```ts
+ * import { gapFactor } from '@cm/schedules';
+ *
+ * console.log(gapFactor(0), gapFactor(1), gapFactor(80)); // 5 3.15 1
+ * ```
  */
 export function gapFactor(t: number, { k = 8, b = 1 }: GapFactorOptions = {}): number {
   notNegative('gapFactor', 't', t);
@@ -66,6 +73,15 @@ function checkFactor(where: string, { k, b }: Required<GapFactorOptions>): void 
  *
  * @throws RangeError when q ≤ 1, d ≤ 0, or k, b or initialExponent is negative; the schedule itself, when t is not positive
  * and finite, the iteration is negative, or so many stages have passed that nothing of the gap is left.
+ *
+ * @example
+ * ```ts
+ * import { progressiveSchedule } from '@cm/schedules';
+ *
+ * const schedule = progressiveSchedule({ q: 2, d: 25_000 });
+ * console.log(schedule(1, 0).r, schedule(10, 0).r); // 0 5
+ * console.log(schedule(10, 199_999).gap / 10); // 0.00391
+ * ```
  */
 export function progressiveSchedule(options: ProgressiveOptions): ConsistencySchedule {
   const { q, d, k = 8, b = 1, initialExponent = 1, phases } = options;
@@ -91,6 +107,14 @@ export interface FixedGapScheduleOptions {
  * (ECT's own fixed configuration has Δt = n(t)·t/256: `progressiveSchedule({ q: 256, d: Infinity })`.)
  *
  * @throws RangeError when `fraction` is not in (0, 1]; the schedule itself, when t is not positive and finite.
+ *
+ * @example
+ * ```ts
+ * import { fixedGapSchedule } from '@cm/schedules';
+ *
+ * const { r, gap } = fixedGapSchedule()(2, 0);
+ * console.log(r, gap); // 1.99 0.00781
+ * ```
  */
 export function fixedGapSchedule({ fraction = 1 / 256, phases }: FixedGapScheduleOptions = {}): ConsistencySchedule {
   that('fixedGapSchedule', 'fraction', fraction, fraction > 0 && fraction <= 1, 'above 0 and at most 1');
@@ -102,6 +126,13 @@ export function fixedGapSchedule({ fraction = 1 / 256, phases }: FixedGapSchedul
  * q^(1/m), d/m and initialExponent·m. The paper reduces q and d without printing its values; m = 4 is this library's.
  *
  * @throws RangeError when the options are not those of a progressive schedule or m is not a finite number ≥ 1.
+ *
+ * @example
+ * ```ts
+ * import { smoother } from '@cm/schedules';
+ *
+ * console.log(smoother({ q: 2, d: 25_000 })); // { q: 1.19, d: 6250, initialExponent: 4 }
+ * ```
  */
 export function smoother(options: ProgressiveOptions, m = 4): ProgressiveOptions {
   const { q, d, initialExponent = 1 } = options;

@@ -32,6 +32,16 @@ export interface GridScheduleOptions {
  * @throws RangeError when not 0 < `sigmaMin` < `sigmaMax`, or `rho` is not positive; the schedule itself, when t is not positive and finite or
  * N(k) is not a whole number of at least 2
  * @see Song et al., Consistency Models (arXiv 2303.01469), Algorithms 2 and 3
+ *
+ * @example
+ * ```ts
+ * import { exponentialCurriculum, gridSchedule } from '@cm/schedules';
+ *
+ * const levels = exponentialCurriculum({ s0: 10, s1: 1280, iterations: 800_000 }); // iCT's
+ * console.log(levels(0), levels(799_999)); // 11 1281
+ * const { t, r } = gridSchedule({ levels })(1, 0);
+ * console.log(t, r); // 2.52 0.965
+ * ```
  */
 export function gridSchedule(options: GridScheduleOptions): ConsistencySchedule {
   const { levels, sigmaMin = 0.002, sigmaMax = 80, rho = 7, phases } = options;

@@ -28,6 +28,14 @@ export interface InverseSquareRootOptions {
  *
  * @throws RangeError when `lr` or `warmupSteps` is negative or `referenceSteps` is not positive.
  * @see Karras et al., Analyzing and Improving the Training Dynamics of Diffusion Models (arXiv 2312.02696), whose decay this is.
+ *
+ * @example
+ * ```ts
+ * import { inverseSquareRoot } from '@cm/schedules';
+ *
+ * const rate = inverseSquareRoot({ lr: 1e-3, referenceSteps: 2000, warmupSteps: 100 });
+ * console.log(rate(50), rate(2000), rate(8000)); // 0.00051 0.001 0.0005
+ * ```
  */
 export function inverseSquareRoot({ lr, referenceSteps, warmupSteps = 0 }: InverseSquareRootOptions): LearningRate {
   notNegative('inverseSquareRoot', 'lr', lr);

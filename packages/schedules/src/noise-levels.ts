@@ -20,6 +20,13 @@ export interface KarrasGridOptions {
  * @returns `steps + 1` numbers, descending from `sigmaMax` to `sigmaMin` and then 0 (with one step: `[sigmaMax, 0]`).
  * @throws RangeError when `steps` is not a whole number ≥ 1, or not 0 < `sigmaMin` ≤ `sigmaMax`, or `rho` is not positive.
  * @see Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models (arXiv 2206.00364), Eq. 5.
+ *
+ * @example
+ * ```ts
+ * import { karrasGrid } from '@cm/schedules';
+ *
+ * console.log(karrasGrid({ steps: 4 })); // [80, 9.72, 0.47, 0.002, 0]
+ * ```
  */
 export function karrasGrid({ steps, sigmaMin = 0.002, sigmaMax = 80, rho = 7 }: KarrasGridOptions): number[] {
   whole('karrasGrid', 'steps', steps, 1);
@@ -64,6 +71,15 @@ export interface LogNormalOptions {
  * @returns One noise level for each of `normals`, each above 0.
  * @throws RangeError when an option or one of `normals` is not finite, `std` is negative, `min` is not below `max` or nearly nothing lies between
  * them, or a level leaves float32's range.
+ *
+ * @example
+ * ```ts
+ * import { key, normalArray } from '@cm/random';
+ * import { logNormalNoiseLevels } from '@cm/schedules';
+ *
+ * const t = logNormalNoiseLevels(normalArray(key(0), 10_001), { mean: -1.1, std: 2 }).sort();
+ * console.log(t[5000]); // 0.333
+ * ```
  */
 export function logNormalNoiseLevels(normals: ArrayLike<number>, options: LogNormalOptions): Float32Array {
   const { mean, std, min = 0, max = Number.POSITIVE_INFINITY } = options;

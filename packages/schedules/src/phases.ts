@@ -35,6 +35,18 @@ export interface PhaseGridOptions {
  * @param edges Edges descending strictly from t_max to 0, or the options of the formula.
  * @throws RangeError when there are fewer than two edges, they do not descend strictly, are not finite, or do not end at 0.
  * @see Stable Consistency Tuning (arXiv 2410.18958), section 4.3 and Eq. 17, 19.
+ *
+ * @example
+ * ```ts
+ * import { phaseGrid, progressiveSchedule } from '@cm/schedules';
+ *
+ * const phases = phaseGrid({ phases: 4 });
+ * console.log(phases.edges); // [80, 17.5, 2.52, 0.17, 0]
+ * console.log(phases.edgeBelow(1)); // 0.17
+ *
+ * const { r, edge } = progressiveSchedule({ q: 2, d: 25_000, phases })(1, 60_000);
+ * console.log(r > edge); // true
+ * ```
  */
 export function phaseGrid(edges: readonly number[] | PhaseGridOptions): PhaseGrid {
   const all = isEdges(edges) ? checked(edges) : spread(edges);

@@ -9,6 +9,15 @@ export type Weighting = (pair: NoisePair) => number;
  * The gap comes from the ratio, so that it is exact where t and r nearly agree. The paper does not print its δ.
  *
  * @throws RangeError when `delta` is negative.
+ *
+ * @example
+ * ```ts
+ * import { inverseGap, progressiveSchedule } from '@cm/schedules';
+ *
+ * const weight = inverseGap({ delta: 1e-3 });
+ * const schedule = progressiveSchedule({ q: 2, d: 25_000 });
+ * console.log(weight(schedule(1, 0)), weight(schedule(1, 199_999))); // 0.999 75.1
+ * ```
  */
 export function inverseGap({ delta = 0 }: { readonly delta?: number } = {}): Weighting {
   notNegative('inverseGap', 'delta', delta);

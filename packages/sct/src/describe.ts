@@ -5,6 +5,13 @@ import { type RecipeName, recipes, type SctRecipe } from './recipes';
  * All that a recipe says, as lines of text: of one by name, or of one of your own.
  *
  * @throws Error when there is no recipe of this name
+ *
+ * @example
+ * ```ts
+ * import { describeRecipe } from '@cm/sct';
+ *
+ * console.log(describeRecipe('sct-cifar10').split('\n')[0]); // sct-cifar10
+ * ```
  */
 export function describeRecipe(which: RecipeName | Recipe): string {
   const recipe: (Recipe & Partial<SctRecipe>) | undefined = typeof which === 'string' ? recipes[which] : which;

@@ -25,6 +25,17 @@ export interface EstimatorParts {
  * The estimator that a recipe names: the one sample, distillation, or the stable target. With `objectiveOf` it is all that a recipe says of the loss.
  *
  * @throws Error when the recipe needs a part that is missing
+ *
+ * @example
+ * ```ts
+ * import { objectiveOf } from '@cm/ect';
+ * import { estimatorOf, recipes } from '@cm/sct';
+ *
+ * // With `consistencyTarget` and `consistencyLoss` of @cm/ect: all of a recipe that is not the network or the loop.
+ * const recipe = recipes['sct-cifar10'];
+ * const objective = { ...objectiveOf(recipe), estimator: estimatorOf(recipe) };
+ * console.log(Object.keys(objective).sort()); // ['estimator', 'metric', 'noiseLevels', 'phases', 'schedule', 'targetDecay', 'weighting']
+ * ```
  */
 export function estimatorOf({ name, estimator }: Recipe, parts: EstimatorParts = {}): Estimator {
   switch (estimator.name) {

@@ -41,6 +41,27 @@ export interface StableTargetEstimatorOptions {
  * sample is added to the references. Logs `effectiveSampleSize`, its mean over rows, and leaves it on the backend.
  *
  * @throws Error (the estimator) when it is class-conditional and the batch has no labels, or what `stableTarget` throws
+ *
+ * @example
+ * ```ts
+ * import { consistencyTarget } from '@cm/ect';
+ * import { inverseGap, progressiveSchedule, smoother } from '@cm/schedules';
+ * import { stableTargetEstimator } from '@cm/sct';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const images = tf.tensor4d([-1, 0, 1], [3, 1, 1, 1]);
+ * const target = consistencyTarget({
+ *   teacher: (x) => tf.mul(x, 0.5), // yours
+ *   batch: { images, noise: tf.zerosLike(images), t: [0.1, 1, 80] },
+ *   estimator: stableTargetEstimator({ references: 'batch' }),
+ *   schedule: progressiveSchedule(smoother({ q: 2, d: 25_000 })),
+ *   weighting: inverseGap({ delta: 1e-4 }),
+ *   iteration: 0,
+ * });
+ * console.log(target.stats.effectiveSampleSize); // 2.27
+ * target.dispose();
+ * ```
  */
 export function stableTargetEstimator(options: StableTargetEstimatorOptions): Estimator {
   const { references, classConditional = false, logPrior } = options;

@@ -59,6 +59,27 @@ export interface ClassReferences {
  * A set of reference samples for {@link stableTarget}. Norms and mean are computed here, once, in float64 for arrays.
  *
  * @throws Error naming the option that is wrong: an empty set, sizes that do not agree, labels of another number
+ *
+ * @example
+ * ```ts
+ * import { referenceSet, stableTarget } from '@cm/stable-target';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * // Four images of two pixels as bytes, of two classes.
+ * const images = Uint8Array.of(0, 0, 255, 255, 0, 255, 255, 0);
+ * const references = referenceSet({ images, shape: [4, 2], labels: [0, 0, 1, 1] });
+ * const { posteriorMean } = stableTarget({
+ *   references,
+ *   x0: tf.tensor2d([[-1, 1]]),
+ *   noise: tf.zeros([1, 2]),
+ *   t: [100],
+ *   ownIndex: [2],
+ *   labels: [1],
+ * });
+ * console.log(posteriorMean.arraySync()); // [[-0.0002, 0.0002]]
+ * references.dispose();
+ * ```
  */
 export function referenceSet(options: ReferenceSetOptions): ReferenceSet {
   const { images, labels, cacheBytes = 100_000_000 } = options;

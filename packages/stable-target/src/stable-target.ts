@@ -54,6 +54,23 @@ export interface StableTarget {
  *
  * @throws Error naming the argument that does not fit, what was expected and what came
  * @see Wang et al., Stable Consistency Tuning (arXiv 2410.18958), Eq. 13 and 14; Xu et al., Stable Target Field (arXiv 2302.00670)
+ *
+ * @example
+ * ```ts
+ * import { stableTarget } from '@cm/stable-target';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const x0 = tf.tensor2d([[-1], [0], [1]]);
+ * const { posteriorMean, effectiveSampleSize } = stableTarget({
+ *   references: 'batch',
+ *   x0,
+ *   noise: tf.zeros([3, 1]),
+ *   t: [0.1, 1, 100],
+ * });
+ * console.log(posteriorMean.arraySync()); // [[-1], [0], [0.0001]]
+ * console.log(effectiveSampleSize.arraySync()); // [1, 2.82, 3]
+ * ```
  */
 export function stableTarget(options: StableTargetOptions): StableTarget {
   const { x0, noise, labels, logPrior } = options;
@@ -94,6 +111,17 @@ export function stableTarget(options: StableTargetOptions): StableTarget {
  * among the references (its weight is then in its column). For looking at: the whole matrix is in memory.
  *
  * Options and errors are those of {@link stableTarget}; with `labels`, other classes have −∞.
+ *
+ * @example
+ * ```ts
+ * import { posteriorLogWeights } from '@cm/stable-target';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const x0 = tf.tensor2d([[-1], [1]]);
+ * const { logWeights } = posteriorLogWeights({ references: 'batch', x0, noise: tf.zeros([2, 1]), t: [1, 1] });
+ * console.log(tf.exp(logWeights).arraySync()); // [[0.881, 0.119], [0.119, 0.881]]
+ * ```
  */
 export function posteriorLogWeights(options: StableTargetOptions): {
   logWeights: tf.Tensor2D;

@@ -22,6 +22,16 @@ let startedWith: number | undefined;
  *
  * @throws Error saying what to do when setup has not been run, the binding does not load, or `threads` is not a positive integer or differs
  *   from those that TensorFlow was started with
+ *
+ * @example
+ * ```ts
+ * import { useTensorFlow } from '@cm/tfjs-node';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * await useTensorFlow({ threads: 2 });
+ * console.log(tf.getBackend()); // tensorflow
+ * ```
  */
 export async function useTensorFlow({ threads }: TensorFlowOptions = {}): Promise<void> {
   if (threads !== undefined && !(Number.isInteger(threads) && threads > 0)) {

@@ -45,6 +45,17 @@ export function applyOptions(backend: TorchBackend, options: TorchOptions): void
  * Sets device, precision and threads of the torch backend. Tensors stay on the device on which they were made.
  *
  * @throws Error naming the option that does not fit, or saying that the backend is not to be had
+ *
+ * @example
+ * ```ts
+ * import { configureTorch } from '@cm/torch';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * await tf.setBackend('torch');
+ * configureTorch({ threads: 2, deterministic: true });
+ * console.log(tf.getBackend()); // torch
+ * ```
  */
 export function configureTorch(options: TorchOptions): void {
   applyOptions(tf.findBackend('torch') as TorchBackend, options);

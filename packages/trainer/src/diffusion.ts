@@ -14,6 +14,31 @@ export interface DiffusionObjectiveOptions {
 /**
  * EDM's denoising loss (Karras et al., arXiv 2206.00364, Eq. 2, Table 1): the mean over rows of λ(t) times the mean over values of
  * (D(x_0 + t·ε, t) − x_0)², λ(t) = (t² + σ_d²)/(t·σ_d)². It makes the diffusion models that consistency tuning starts from.
+ *
+ * @example
+ * ```ts
+ * import { adam } from '@cm/optimizers';
+ * import { key } from '@cm/random';
+ * import { diffusionObjective, initialState, trainingStep } from '@cm/trainer';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * // A network of one parameter; any other is three such functions.
+ * const network = {
+ *   denoiser: ({ scale }: tf.NamedTensorMap) => (x: tf.Tensor4D) => tf.mul(x, scale!) as tf.Tensor4D,
+ * };
+ * const optimizer = adam();
+ * const state = initialState({ params: { scale: tf.scalar(0) }, optimizer, averages: {}, key: key(0) });
+ * const settings = {
+ *   network,
+ *   objective: diffusionObjective({ noise: { mean: -1.2, std: 1.2 } }),
+ *   optimizer,
+ *   averages: {},
+ *   learningRate: () => 0.01,
+ * };
+ * const next = trainingStep(settings, state, { images: tf.ones([4, 2, 2, 1]), indices: Int32Array.of(0, 1, 2, 3) });
+ * console.log(next.state.step, next.state.params.scale!.arraySync()); // 1 0.01
+ * ```
  */
 export function diffusionObjective({ noise: range, sigmaData = 0.5 }: DiffusionObjectiveOptions): TrainingObjective {
   const weighting = edmWeighting({ sigmaData });

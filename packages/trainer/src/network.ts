@@ -54,7 +54,24 @@ export async function withDenoiser<T>(
   }
 }
 
-/** The same model, on at most `size` rows at a time: of passes without gradient, the memory of one part. Rows keep their places in the batch. */
+/**
+ * The same model, on at most `size` rows at a time: of passes without gradient, the memory of one part. Rows keep their places in the batch.
+ *
+ * @example
+ * ```ts
+ * import { inMicroBatches } from '@cm/trainer';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const sizes: number[] = [];
+ * const model = (x: tf.Tensor4D) => {
+ *   sizes.push(x.shape[0]);
+ *   return tf.mul(x, 0.5) as tf.Tensor4D; // yours
+ * };
+ * inMicroBatches(model, 4)(tf.zeros([10, 2, 2, 1]), tf.zeros([10]));
+ * console.log(sizes); // [4, 4, 2]
+ * ```
+ */
 export function inMicroBatches(model: ConsistencyModel, size: number): ConsistencyModel {
   return (x, t, condition, rows) => {
     const count = x.shape[0];

@@ -21,6 +21,16 @@ export interface WasmBackendOptions extends WasmKernelsOptions {
  * @returns what was chosen
  * @throws if `threads` is not a positive integer, or is more than one where memory cannot be shared or where the backend has been
  * initialised before with memory of its own
+ *
+ * @example
+ * ```ts
+ * import { setWasmBackend } from '@cm/wasm-kernels';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const { threads } = await setWasmBackend({ threads: 1 });
+ * console.log(tf.getBackend(), threads); // wasm 1
+ * ```
  */
 export async function setWasmBackend({
   binary = installedBinary(),

@@ -2,5 +2,5 @@ export { onEveryBackend } from './backends';
 export { expectClose, expectNoLeak, relativeError } from './compare';
 export { type FixtureTensor, readJsonFixture, readSafetensorsFixture } from './fixtures';
 export { fnv1a32, u, unit } from './formula';
-export { type Example, examplesOf, runReadmeExamples } from './readme';
+export { docstringExamplesOf, type Example, examplesOf, runExamples, runReadmeExamples } from './readme';
 export { useWasm } from './wasm';

@@ -37,6 +37,19 @@ it('Getting started makes a one-step generator from nothing, and samples from a 
 });
 
 onEveryBackend(() => {
+  it('the README trains, and its loss falls', async () => {
+    const [first, last] = (await runReadmeExamples(new URL('README.md', root), new URL('.', import.meta.url))) as [
+      [number, number],
+      [number, number],
+    ];
+    expect([first[0], last[0]]).toEqual([0, 49]);
+    expect(last[1]).toBeLessThan(first[1]);
+  });
+
+  it('One objective, many methods computes the loss of every method', async () => {
+    expect(await runGuide('one-objective-many-methods')).toEqual([[true]]);
+  });
+
   it('Your own trainer says what its examples print', async () => {
     const [all, ofClass, ofBatch, exact, shape, consistency] = await runGuide('your-own-trainer');
     expect([all, ofClass, ofBatch]).toEqual([[[1, 1, 50, 198]], [[1, 1, 49, 99]], [[1, 1, 2, 4]]]);

@@ -3,7 +3,23 @@ import type { Denoiser, SampleOptions } from '../model';
 import { run } from '../run';
 import type { Solver } from '../solver';
 
-/** One-step sampling: D(σ_max·ε, σ_max). One evaluation. */
+/**
+ * One-step sampling: D(σ_max·ε, σ_max). One evaluation.
+ *
+ * @example
+ * ```ts
+ * import { key } from '@cm/random';
+ * import { sampleOneStep } from '@cm/samplers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const model = (x: tf.Tensor4D, t: tf.Tensor1D) =>
+ *   tf.mul(x, tf.div(0.25, tf.add(tf.square(tf.reshape(t, [-1, 1, 1, 1])), 0.25))) as tf.Tensor4D; // data N(0, 0.25)
+ *
+ * const images = sampleOneStep(model, { shape: [4, 8, 8, 1], key: key(0) });
+ * const second = sampleOneStep(model, { shape: [1, 8, 8, 1], key: key(0), seeds: [1] }); // the second of them alone
+ * console.log(tf.max(tf.abs(tf.sub(second, tf.slice(images, 1, 1)))).arraySync()); // 0
+ * ```
+ */
 export function sampleOneStep(model: Denoiser, options: SampleOptions): tf.Tensor4D {
   return sampleMultistep(model, { ...options, middle: [] });
 }
@@ -23,6 +39,25 @@ export interface MultistepOptions extends SampleOptions {
  *
  * @throws Error when levels do not fall from sigmaMax, or an option does not fit
  * @see Song et al., Consistency Models (arXiv 2303.01469), Algorithm 1
+ *
+ * @example
+ * ```ts
+ * import { key } from '@cm/random';
+ * import { middleLevels, sampleMultistep } from '@cm/samplers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const model = (x: tf.Tensor4D, t: tf.Tensor1D) =>
+ *   tf.mul(x, tf.div(0.25, tf.add(tf.square(tf.reshape(t, [-1, 1, 1, 1])), 0.25))) as tf.Tensor4D; // data N(0, 0.25)
+ *
+ * const levels: number[] = [];
+ * const images = sampleMultistep(model, {
+ *   shape: [4, 8, 8, 1],
+ *   key: key(0),
+ *   middle: middleLevels.cifar10,
+ *   onStep: ({ noiseLevel }) => levels.push(noiseLevel), // after each step
+ * });
+ * console.log(images.shape, levels); // [4, 8, 8, 1] [0.821, 0]
+ * ```
  */
 export function sampleMultistep(model: Denoiser, options: MultistepOptions): tf.Tensor4D {
   const { middle, sigmaMax = 80 } = options;

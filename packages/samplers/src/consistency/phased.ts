@@ -17,6 +17,22 @@ export interface PhasedOptions extends Omit<SampleOptions, 'sigmaMax'> {
  * to η·s_i (Eq. 19, 20). One evaluation a phase.
  *
  * @throws Error when η is not above 0 and at most 1, or moves an edge below the next
+ *
+ * @example
+ * ```ts
+ * import { key } from '@cm/random';
+ * import { samplePhased } from '@cm/samplers';
+ * import { phaseGrid } from '@cm/schedules';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const model = (x: tf.Tensor4D, t: tf.Tensor1D) =>
+ *   tf.mul(x, tf.div(0.25, tf.add(tf.square(tf.reshape(t, [-1, 1, 1, 1])), 0.25))) as tf.Tensor4D; // data N(0, 0.25)
+ *
+ * const phases = phaseGrid({ phases: 4 }); // the same that the model was trained with
+ * const levels: number[] = [];
+ * samplePhased(model, { shape: [4, 8, 8, 1], key: key(0), phases, onStep: ({ noiseLevel }) => levels.push(noiseLevel) });
+ * console.log(levels); // [15.8, 2.26, 0.153, 0]
+ * ```
  */
 export function samplePhased(model: Denoiser, options: PhasedOptions): tf.Tensor4D {
   const where = 'samplePhased';

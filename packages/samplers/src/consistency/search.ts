@@ -70,6 +70,15 @@ export interface MiddleLevelsOptions {
  * @param score gets the middle levels so far, falling, for `sampleMultistep`
  * @throws Error when an option does not fit, or a score is NaN
  * @see Song et al., Consistency Models (arXiv 2303.01469), section 3 and appendix
+ *
+ * @example
+ * ```ts
+ * import { searchMiddleLevels } from '@cm/samplers';
+ *
+ * // Yours: the FID of two-step samples by way of the level. Here: least at 0.8.
+ * const { setting } = await searchMiddleLevels(([level]) => Math.log(level! / 0.8) ** 2, { count: 1, iterations: 12 });
+ * console.log(setting[0]!.toFixed(1)); // 0.8
+ * ```
  */
 export async function searchMiddleLevels(
   score: Score<readonly number[]>,

@@ -14,6 +14,21 @@ export type InpaintingOptions = EditingOptions & {
  * Fills in the masked pixels of images with a consistency model (Algorithm 4 with A = 1).
  *
  * @throws Error when the mask does not fit the images, or an option does not fit
+ *
+ * @example
+ * ```ts
+ * import { key } from '@cm/random';
+ * import { inpaint } from '@cm/samplers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ * const model = (x: tf.Tensor4D, t: tf.Tensor1D) =>
+ *   tf.mul(x, tf.div(0.25, tf.add(tf.square(tf.reshape(t, [-1, 1, 1, 1])), 0.25))) as tf.Tensor4D; // data N(0, 0.25)
+ *
+ * const images = tf.ones([1, 2, 2, 1]) as tf.Tensor4D;
+ * const mask = tf.tensor4d([0, 0, 0, 1], [1, 2, 2, 1]); // the last pixel is to be filled in
+ * const filled = inpaint(model, { images, mask, key: key(0), middle: [10, 1] });
+ * console.log(Array.from(filled.dataSync()).slice(0, 3)); // [1, 1, 1]
+ * ```
  */
 export function inpaint(model: Denoiser, options: InpaintingOptions): tf.Tensor4D {
   const { images, mask, ...rest } = options;

@@ -37,6 +37,18 @@ export function sampleInterpolation(model: Denoiser, options: InterpolationOptio
  * @param last z_2, of the same shape
  * @param positions α of each result: 0 is the first, 1 the last
  * @returns [positions.length, height, width, channels]
+ *
+ * @example
+ * ```ts
+ * import { key, normal } from '@cm/random';
+ * import { interpolateNoise } from '@cm/samplers';
+ * import * as tf from '@tensorflow/tfjs-core';
+ *
+ *
+ * const shape: [number, number, number, number] = [1, 16, 16, 3];
+ * const between = interpolateNoise(normal(key(0), shape), normal(key(1), shape), [0, 0.5, 1]);
+ * console.log(between.shape, tf.moments(tf.slice(between, 1, 1)).variance.arraySync()); // [3, 16, 16, 3] 1.04
+ * ```
  */
 export function interpolateNoise(first: tf.Tensor4D, last: tf.Tensor4D, positions: readonly number[]): tf.Tensor4D {
   return tf.tidy(() => {
