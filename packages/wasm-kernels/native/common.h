@@ -14,6 +14,12 @@ INLINE int min_int(int a, int b) { return a < b ? a : b; }
 INLINE int max_int(int a, int b) { return a > b ? a : b; }
 INLINE int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
+/** The outputs [first, last) along an axis for which a tap's input, output·stride + offset, is within [0, extent). */
+INLINE int first_inside(int offset, int stride) { return offset >= 0 ? 0 : (-offset + stride - 1) / stride; }
+INLINE int last_inside(int offset, int stride, int extent, int outputs) {
+  return offset >= extent ? 0 : min_int(outputs, (extent - 1 - offset) / stride + 1);
+}
+
 INLINE f32x4 load4(const float *p) { return wasm_v128_load(p); }
 INLINE void store4(float *p, f32x4 v) { wasm_v128_store(p, v); }
 INLINE f32x4 splat4(float v) { return wasm_f32x4_splat(v); }

@@ -72,12 +72,6 @@ INLINE void sum_taps(Window w, float *out, int channels, int pixels) {
     }
 }
 
-/** The outputs [first, last) along an axis for which a tap's input, output·stride + offset, is within [0, extent). */
-INLINE int first_inside(int offset, int stride) { return offset >= 0 ? 0 : (-offset + stride - 1) / stride; }
-INLINE int last_inside(int offset, int stride, int extent, int outputs) {
-  return offset >= extent ? 0 : min_int(outputs, (extent - 1 - offset) / stride + 1);
-}
-
 /** Items are rows of y. */
 static void forward_body(const void *arguments, int from, int to, int thread) {
   const Depthwise *job = arguments;

@@ -60,6 +60,30 @@ void parallel(Body *body, const void *arguments, int n, int grain) {
     if (pool->may_wait && spins >= CALLER_SPINS) __builtin_wasm_memory_atomic_wait32(&pool->done, done, NAP_NANOSECONDS);
 }
 
+static void sum_parts_body(const void *arguments, int from, int to, int thread) {
+  const Job *job = arguments;
+  const float *parts = INPUT(0);
+  const int count = job->n[0], size = job->n[1];
+  for (int i = from * 4; i < min_int(to * 4, size); i += 4) {
+    if (i + 4 <= size) {
+      f32x4 sum = load4(parts + i);
+      for (int part = 1; part < count; part++) sum = wasm_f32x4_add(sum, load4(parts + part * size + i));
+      store4(OUTPUT(0) + i, sum);
+      continue;
+    }
+    for (int j = i; j < size; j++) {
+      float sum = parts[j];
+      for (int part = 1; part < count; part++) sum += parts[part * size + j];
+      OUTPUT(0)[j] = sum;
+    }
+  }
+}
+
+void sum_parts(const float *parts, int count, int size, float *sum) {
+  Job job = {.in = {parts}, .out = {sum}, .n = {count, size}};
+  parallel(sum_parts_body, &job, (size + 3) / 4, grain_of(4 * count, GRAIN));
+}
+
 int EXPORT(threads)(void) { return pool_address ? ((Pool *)pool_address)->threads : 1; }
 
 int EXPORT(pool_bytes)(void) { return sizeof(Pool); }

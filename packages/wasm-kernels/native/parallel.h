@@ -24,6 +24,9 @@ enum { GRAIN = 16384 };
 /** Runs body over [0, n) on all threads, in pieces of at least `grain` items. */
 void parallel(Body *body, const void *arguments, int n, int grain);
 
+/** sum[i] = Σ_part parts[part·size + i], in order, on all threads: what pieces of one sum have come to. */
+void sum_parts(const float *parts, int count, int size, float *sum);
+
 /** How many threads there are: scratch that a body writes to is needed as many times. */
 int EXPORT(threads)(void);
 

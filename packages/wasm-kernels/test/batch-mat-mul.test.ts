@@ -31,6 +31,7 @@ describe.each(transposes)('matrix product, transposed %s and %s', (ta, tb) => {
     [130, 3, 40],
     [2, 2, 1111],
     [6, 1050, 257],
+    [9, 11, 5003],
   ])('%i × %i, inner %i', (m, n, k) => expectSameAsOnCpu(matrices([], [], m, n, k, ta, tb)));
 
   it('of any sizes', async () => {

@@ -46,6 +46,14 @@ const cases: Case[] = [
   { x: [1, 17, 17, 12], filter: [3, 3, 12, 1], pad: 'valid' },
   { x: [2, 5, 5, 7], filter: [3, 3, 7, 4] },
   { x: [2, 4, 4, 150], filter: [3, 3, 150, 131] },
+  // Pixels and rows of the filter's gradient in several pieces.
+  { x: [3, 23, 19, 20], filter: [3, 3, 20, 12] },
+  { x: [3, 47, 19, 7], filter: [2, 5, 7, 10], strides: [2, 1] },
+  // Few results.
+  { x: [3, 23, 19, 20], filter: [3, 3, 20, 4] },
+  { x: [2, 23, 29, 36], filter: [3, 3, 36, 3], pad: 'valid' },
+  { x: [2, 9, 7, 5], filter: [3, 3, 5, 4] },
+  { x: [2, 9, 7, 3], filter: [3, 3, 3, 3] },
 ];
 
 const name = ({ x, filter, strides = 1, pad = 'same' }: Case) =>

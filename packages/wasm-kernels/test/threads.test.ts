@@ -50,6 +50,8 @@ const cases: Record<string, () => tf.Tensor[]> = {
       { a: random([5, 65, 129], 1), b: random([131, 65], 2) },
       { transposeA: true, transposeB: true },
     ),
+  'a wide one': () => run(tf.BatchMatMul, { a: random([37, 66], 1), b: random([1099, 66], 2) }, { transposeB: true }),
+  'a deep one': () => run(tf.BatchMatMul, { a: random([5003, 37], 1), b: random([5003, 21], 2) }, { transposeA: true }),
   'a convolution': () => run(tf.Conv2D, { x: x(), filter: filter() }, convolution),
   'its gradient by the input': () => run(tf.Conv2DBackpropInput, { dy: dy(), filter: filter() }, convolution),
   'and by the filter': () => run(tf.Conv2DBackpropFilter, { x: x(), dy: dy() }, convolution),
@@ -60,6 +62,12 @@ const cases: Record<string, () => tf.Tensor[]> = {
       tf.Conv2DBackpropFilter,
       { x: x(), dy: random([5, 31, 29, 1], 4) },
       { ...convolution, filterShape: [3, 3, 36, 1] },
+    ),
+  'by a filter to four channels': () =>
+    run(
+      tf.Conv2DBackpropFilter,
+      { x: x(), dy: random([5, 31, 29, 4], 4) },
+      { ...convolution, filterShape: [3, 3, 36, 4] },
     ),
   'a convolution of three channels': () =>
     run(

@@ -72,16 +72,17 @@ const filterGradient = defineKernel<'x' | 'dy', Attributes & { readonly filterSh
     if (!supported(call, info)) return call.stock();
     expectShape(tf.Conv2DBackpropFilter, dy, info.outShape);
     const dw = module.output(attrs.filterShape, 'float32');
+    const { inChannels, outChannels } = info;
+    const pixels = info.batchSize * info.outHeight * info.outWidth;
     if (isPointwise(info)) {
-      const pixels = info.batchSize * info.outHeight * info.outWidth;
       multiply(module, module.offset(x), true, module.offset(dy), false, module.offset(dw), [
-        info.inChannels,
-        info.outChannels,
+        inChannels,
+        outChannels,
         pixels,
       ]);
       return dw;
     }
-    const bytes = module.native.conv_filter_gradient_scratch_bytes(taps(info), info.inChannels, info.outChannels);
+    const bytes = module.native.conv_filter_gradient_scratch_bytes(pixels, taps(info), inChannels, outChannels);
     run(module, 'conv_filter_gradient', x, dy, dw, info, bytes);
     return dw;
   },

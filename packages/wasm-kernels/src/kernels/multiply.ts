@@ -23,7 +23,7 @@ export function multiply(
   const { native } = module;
   const [aRow, aColumn] = transposeA ? [1, m] : [k, 1];
   const [bRow, bColumn] = transposeB ? [1, k] : [n, 1];
-  module.withScratch(native.gemm_scratch_bytes(batches), (scratch) =>
+  module.withScratch(native.gemm_scratch_bytes(m, n, k, batches), (scratch) =>
     native.gemm(a, aRow, aColumn, aStride, b, bRow, bColumn, bStride, c, m, n, k, batches, scratch),
   );
 }
