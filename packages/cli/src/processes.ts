@@ -1,9 +1,13 @@
+import type { ProcessGroup } from '@cm/torch/distributed';
 import { launchFrom } from '@cm/torch/launch';
 import type { Communicator } from '@cm/trainer';
 import type { BackendName } from './backend';
 
-type Group = Communicator & { readonly localRank: number };
-let group: Promise<Group | undefined> | undefined;
+let group: Promise<ProcessGroup | undefined> | undefined;
+
+/** What a group's tensors travel by, in words. */
+export const transportText = ({ size, transport, fallback }: Pick<ProcessGroup, 'size' | 'transport' | 'fallback'>) =>
+  `${size} processes, which add gradients up by ${transport === 'nccl' ? 'NCCL' : 'Gloo, in main memory'}${fallback === undefined ? '' : ` (${fallback})`}`;
 
 /** Whether this process is the one that prints and writes: the only one, or process 0 of those that a launcher started. */
 export const isFirst = (): boolean => (launchFrom(process.env)?.rank ?? 0) === 0;
@@ -23,7 +27,7 @@ export function takeOwnGpu(): void {
  *
  * @throws Error on another backend than torch; as `processGroupFromEnvironment`
  */
-export function processGroup(backend: BackendName): Promise<Group | undefined> {
+export function processGroup(backend: BackendName): Promise<ProcessGroup | undefined> {
   group ??= (async () => {
     if (launchFrom(process.env) && backend !== 'torch') {
       throw new Error(`the backend is ${backend}, expected torch for several processes`);

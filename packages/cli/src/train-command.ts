@@ -95,11 +95,12 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
   const start = await startOf(resolved.recipe, source);
 
   const { useBackend } = await import('./backend');
-  const { processGroup } = await import('./processes');
+  const { processGroup, transportText } = await import('./processes');
   const { precision, threads } = flags;
   const backend = await useBackend(flags.backend, threads, { precision, deterministic: true });
   const group = await processGroup(backend);
   const isFirst = !group || group.rank === 0;
+  if (group && isFirst) err(`cm: ${transportText(group)}\n`);
   const { inception } = await import('./train-evaluation');
   const extractor = await inception().catch((error: Error) => {
     if (isFirst) err(`cm: Fréchet distances are not measured in training: ${error.message}\n`);

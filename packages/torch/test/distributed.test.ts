@@ -1,22 +1,59 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expectNoLeak } from '@cm/testing';
 import { configureTorch, isInstalled } from '@cm/torch';
-import { isDistributedInstalled, type ProcessGroup, processGroupFromEnvironment } from '@cm/torch/distributed';
+import {
+  isDistributedInstalled,
+  type ProcessGroup,
+  type ProcessGroupOptions,
+  processGroupFromEnvironment,
+} from '@cm/torch/distributed';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hasGpu, installation } from '../src/installation';
 
 const SIZE = 3;
+const sourceOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const native = sourceOf('../native/distributed');
+/** Runs the C++ compiler. */
+const compiled = (...args: string[]) =>
+  execFileSync(process.env.CXX ?? 'g++', ['-std=c++17', `-I${native}`, ...args], { stdio: 'pipe', encoding: 'utf8' });
 
-// Without libtorch's c10d, which `npx cm-torch setup` looks for, there is nothing that could be tested. The processes are all this one, which a group does not see.
-describe.skipIf(!isInstalled() || !isDistributedInstalled())('a process group', () => {
+let folder: string;
+/** NCCL's interface on main memory: what its calls can be tried with where there is no GPU. */
+let threads: string;
+// Without libtorch's c10d, which `npx cm-torch setup` looks for, there is nothing that could be tested.
+const isMissing = !isInstalled() || !isDistributedInstalled();
+beforeAll(async () => {
+  if (isMissing) return;
+  folder = mkdtempSync(join(tmpdir(), 'torch-distributed-'));
+  threads = join(folder, 'libthreads.so');
+  compiled('-O1', '-shared', '-fPIC', sourceOf('nccl/threads.cc'), '-o', threads);
+  await tf.setBackend('torch');
+  configureTorch({ device: 'cpu' });
+});
+afterAll(() => {
+  if (folder) rmSync(folder, { recursive: true });
+});
+
+// The processes are all this one, which a group does not see.
+describe.skipIf(isMissing).each(['gloo', 'nccl'] as const)('a process group, by %s', (transport) => {
   let groups: ProcessGroup[];
   beforeAll(async () => {
-    await tf.setBackend('torch');
-    configureTorch({ device: 'cpu' });
-    groups = await Promise.all((await launched(SIZE)).map((env) => open(env)));
+    const nccl = transport === 'nccl' && { nccl: threads };
+    groups = await Promise.all((await launched(SIZE)).map((env) => open(env, 30, nccl || {})));
   });
   afterAll(() => {
     for (const group of groups) group.close();
+  });
+
+  it('says what tensors travel by', () => {
+    for (const group of groups) expect(group).toMatchObject({ transport });
+    for (const group of groups) expect(group.fallback).toBeUndefined();
   });
 
   /** What `work` gives in each process. */
@@ -84,11 +121,19 @@ describe.skipIf(!isInstalled() || !isDistributedInstalled())('a process group', 
       ]);
     const numbers = await inEach(({ rank, allGather }) => allGather(tf.tensor1d([rank], 'int32')));
     expect(numbers[2]!.map(({ dtype }) => dtype)).toEqual(['int32', 'int32', 'int32']);
+    expect(values(numbers[2]!)).toEqual([[0], [1], [2]]);
   });
 
   it('gives each the tensors of one', async () => {
     for (const tensors of await inEach(({ rank, broadcast }) => broadcast([tf.tensor1d([rank, 7])], 1)))
       expect(values(tensors)).toEqual([[1, 7]]);
+    for (const tensors of await inEach(({ rank, broadcast }) =>
+      broadcast([tf.tensor1d([rank === 2, true], 'bool')], 2),
+    ))
+      expect(values(tensors)).toEqual([[1, 1]]);
+    // A type that NCCL does not have.
+    const complex = ({ rank, broadcast }: ProcessGroup) => broadcast([tf.complex([rank, 1], [0, rank])], 1);
+    for (const [tensor] of await inEach(complex)) expect([...tf.real(tensor!).dataSync()]).toEqual([1, 1]);
   });
 
   it('gives each the bytes of all, of which there may be none', async () => {
@@ -116,7 +161,9 @@ describe.skipIf(!isInstalled() || !isDistributedInstalled())('a process group', 
       expect(all).toHaveLength(SIZE);
     });
   });
+});
 
+describe.skipIf(isMissing)('a process group that cannot go on', () => {
   it('says who did not come in time', async () => {
     const alone = (await launched(2))[0]!;
     await expect(open(alone, 1)).rejects.toThrow(/process 0 of 2: another process .* did not come within 1 s/);
@@ -127,15 +174,74 @@ describe.skipIf(!isInstalled() || !isDistributedInstalled())('a process group', 
   });
 
   it('refuses tensors of two types, and time-outs that are none', async () => {
-    const mixed = groups[0]!.allReduce<tf.Tensor>([tf.ones([1]), tf.ones([1], 'int32')]);
+    const group = await open((await launched(1))[0]!);
+    const mixed = group.allReduce<tf.Tensor>([tf.ones([1]), tf.ones([1], 'int32')]);
     await expect(mixed).rejects.toThrow('allReduce: tensors of float32 and int32, expected one type');
+    group.close();
     await expect(processGroupFromEnvironment({ timeoutSeconds: 0 })).rejects.toThrow('timeoutSeconds is 0, expected');
     expect(await processGroupFromEnvironment({ env: {} })).toBeUndefined();
   });
+
+  it('says who did not come to an operation of NCCL, which is aborted then', async () => {
+    const [first, second] = await Promise.all((await launched(2)).map((env) => open(env, 1, { nccl: threads })));
+    expect(first!.transport).toBe('nccl');
+    await expect(first!.allReduce([tf.ones([2])])).rejects.toThrow(/process 0 of 2: another process .* within 1 s/);
+    // What comes later fails too, and does not wait.
+    await expect(first!.allReduce([tf.ones([2])])).rejects.toThrow(/process 0 of 2/);
+    first!.close();
+    second!.close();
+  });
+
+  it('notices at once when another process goes while NCCL waits for it', async () => {
+    const [first, second] = await Promise.all((await launched(2)).map((env) => open(env, 300, { nccl: threads })));
+    const sum = first!.allReduce([tf.ones([2])]);
+    second!.close();
+    await expect(sum).rejects.toThrow(/process 0 of 2: another process has ended/);
+    first!.close();
+  });
+
+  it('goes by Gloo in all processes where one has no NCCL, and says why', async () => {
+    const [own, other] = await Promise.all(
+      (await launched(2)).map((env, rank) => open(env, 30, { nccl: rank === 1 ? join(folder, 'none.so') : threads })),
+    );
+    for (const group of [own!, other!]) {
+      expect(group).toMatchObject({ transport: 'gloo', fallback: expect.stringMatching(/process 1: .*none\.so/) });
+    }
+    const sums = await Promise.all([own!, other!].map(({ allReduce }) => allReduce([tf.ones([1])])));
+    expect(sums.map(([sum]) => sum!.dataSync()[0])).toEqual([2, 2]);
+    const switched = await open((await launched(1))[0]!, 30, { nccl: false });
+    expect(switched).toMatchObject({ transport: 'gloo', fallback: 'process 0: NCCL is switched off' });
+    for (const group of [own!, other!, switched]) group.close();
+  });
 });
 
-const open = async (env: Record<string, string>, timeoutSeconds = 30) =>
-  (await processGroupFromEnvironment({ env, timeoutSeconds }))!;
+// With PyTorch's CUDA wheel, or NCCL in the system's folders or in NCCL_HOME.
+describe("NCCL's own files", () => {
+  const homes = [
+    process.env.NCCL_HOME,
+    '/usr',
+    isMissing ? undefined : join(installation().libraries, '../../nvidia/nccl'),
+  ];
+  const home = homes.find((each) => each && existsSync(join(each, 'include/nccl.h')));
+
+  it.skipIf(home === undefined)('declare the interface that is called', () => {
+    compiled('-fsyntax-only', `-I${sourceOf('nccl')}`, `-I${home}/include`, sourceOf('nccl/abi.cc'));
+  });
+
+  const library = ['lib', 'lib/x86_64-linux-gnu']
+    .map((each) => join(home ?? '', each, 'libnccl.so.2'))
+    .find(existsSync);
+  it.skipIf(isMissing || hasGpu() || library === undefined)('load, and say what is missing without a GPU', async () => {
+    const group = await open((await launched(1))[0]!, 30, { nccl: library! });
+    expect(group).toMatchObject({ transport: 'gloo', fallback: expect.stringMatching(/^process 0: NCCL: .*cuda/i) });
+    const [sum] = await group.allReduce([tf.ones([1])]);
+    expect([...sum!.dataSync()]).toEqual([1]);
+    group.close();
+  });
+});
+
+const open = async (env: Record<string, string>, timeoutSeconds = 30, options: ProcessGroupOptions = {}) =>
+  (await processGroupFromEnvironment({ env, timeoutSeconds, ...options }))!;
 
 /** The variables of processes that a launcher started. */
 async function launched(size: number): Promise<Record<string, string>[]> {

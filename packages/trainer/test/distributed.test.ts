@@ -69,17 +69,24 @@ describe.skipIf(!isDistributedInstalled())('processes that train together', () =
   }
   async function finished(name: string, run: Run): Promise<Result[]> {
     for (const { code, errors } of await start(name, run)) expect({ code, errors }).toEqual({ code: 0, errors: '' });
-    return Array.from({ length: run.size }, (_, rank) => resultOf(name, rank));
+    return Array.from({ length: run.size }, (_, rank) =>
+      JSON.parse(readFileSync(join(folder, name, `${rank}.json`), 'utf8')),
+    );
   }
-  const resultOf = (name: string, rank: number) =>
-    JSON.parse(readFileSync(join(folder, name, `${rank}.json`), 'utf8')) as Result;
+  const plain = new Map<number, Promise<Result[]>>();
+  /** The results of 50 steps, by so many processes. */
+  function resultsOf(size: number): Promise<Result[]> {
+    const found = plain.get(size) ?? finished(String(size), { size, steps: 50 });
+    plain.set(size, found);
+    return found;
+  }
   const difference = (a: number[], b: number[]) => Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
 
   it('take the steps of one process, the same to the bit in each', async () => {
-    const [one] = await finished('1', { size: 1, steps: 50 });
+    const [one] = await resultsOf(1);
     expect(one!.losses).toHaveLength(50);
     for (const size of [2, 4]) {
-      const all = await finished(String(size), { size, steps: 50 });
+      const all = await resultsOf(size);
       for (const { losses, state, tensors } of all) {
         expect({ losses, state }).toEqual({ losses: all[0]!.losses, state: all[0]!.state });
         expect(tensors).toBe(0);
@@ -98,7 +105,7 @@ describe.skipIf(!isDistributedInstalled())('processes that train together', () =
     const [resumed, other] = await finished('killed', { size: 2, steps: 50 });
     expect(resumed!.losses).toHaveLength(25);
     expect(other!.state).toEqual(resumed!.state);
-    const whole = resultOf('1', 0);
+    const whole = (await resultsOf(1))[0]!;
     expect(difference(resumed!.losses, whole.losses.slice(25))).toBeLessThan(1e-5);
     expect(resumed!.state.step).toBe(50);
   });
@@ -107,7 +114,7 @@ describe.skipIf(!isDistributedInstalled())('processes that train together', () =
     'take the same steps, to the bit, where moments and averages are shared out: %i of them',
     async (size) => {
       const all = await finished(`${size} shared out`, { size, steps: 50, shard: true });
-      const { losses, state, kept } = resultOf(String(size), 0);
+      const { losses, state, kept } = (await resultsOf(size))[0]!;
       for (const own of all) {
         expect({ losses: own.losses, state: own.state, tensors: own.tensors }).toEqual({ losses, state, tensors: 0 });
         expect(own.kept).toBeLessThan(kept);
@@ -120,7 +127,7 @@ describe.skipIf(!isDistributedInstalled())('processes that train together', () =
     await finished('mixed', { size: 4, steps: 20, shard: true });
     await finished('mixed', { size: 1, steps: 30 });
     const [last] = await finished('mixed', { size: 2, steps: 50, shard: true });
-    const whole = resultOf('1', 0);
+    const whole = (await resultsOf(1))[0]!;
     expect(last!.state.step).toBe(50);
     expect(difference(last!.losses, whole.losses.slice(30))).toBeLessThan(1e-5);
     for (const [name, values] of Object.entries(whole.state.params)) {

@@ -1,6 +1,6 @@
-// Collective operations among processes, by c10d's Gloo over a TCP store. An addon of its own: c10d's C++ classes are the part of libtorch that
-// changes most, and the backend does without them. Tensors come from the backend's addon and go back to it by address: see its kernels
-// `lend` and `adopt`. Every operation is a promise; waiting happens on a thread of Node's pool.
+// Collective operations among processes, by c10d's Gloo over a TCP store, and by NCCL where one has been opened and tensors are on its device. An addon of
+// its own: c10d's C++ classes are the part of libtorch that changes most, and the backend does without them. Tensors come from the backend's addon and go
+// back to it by address: see its kernels `lend` and `adopt`. Every operation is a promise; waiting happens on a thread of Node's pool.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <node_api.h>
@@ -12,6 +12,8 @@
 #include <functional>
 #include <map>
 
+#include "nccl_group.h"
+
 namespace cm {
 namespace {
 
@@ -20,9 +22,15 @@ using Milliseconds = std::chrono::milliseconds;
 using Gloo = c10d::ProcessGroupGloo;
 using Tensors = std::vector<Tensor>;
 
+struct Group {
+  c10::intrusive_ptr<Gloo> gloo;
+  std::shared_ptr<NcclGroup> nccl;
+  Milliseconds timeout;
+};
+
 /** Groups by number. Never destroyed: at exit, libtorch's own statics may be gone first. */
-std::map<int64_t, c10::intrusive_ptr<Gloo>> &groups() {
-  static auto *const all = new std::map<int64_t, c10::intrusive_ptr<Gloo>>;
+std::map<int64_t, Group> &groups() {
+  static auto *const all = new std::map<int64_t, Group>;
   return *all;
 }
 
@@ -110,7 +118,7 @@ class In {
     text.resize(length);
     return text;
   }
-  c10::intrusive_ptr<Gloo> group() {
+  Group &group() {
     const auto found = groups().find(integer());
     TORCH_CHECK(found != groups().end(), "the process group is closed");
     return found->second;
@@ -166,17 +174,20 @@ napi_value addresses(napi_env env, const Tensors &tensors) {
   return array;
 }
 
-/** Copies of tensors of one type, one behind the other, in main memory. */
-Tensor flat_of(const Tensors &tensors) {
+/** Where a tensor of so many elements ends that begins at a place: whole cache lines, so that parts lie as kernels like them. */
+int64_t after(int64_t at, int64_t count) { return at + (count + 15) / 16 * 16; }
+
+/** Copies of tensors of one type, one behind the other, on a device. */
+Tensor flat_of(const Tensors &tensors, at::Device device) {
   TORCH_CHECK(!tensors.empty(), "expected at least one tensor");
   int64_t total = 0, at = 0;
-  for (const auto &tensor : tensors) total += tensor.numel();
+  for (const auto &tensor : tensors) total = after(total, tensor.numel());
   // float32 tensors may be bfloat16 inside.
   const auto type = tensors[0].scalar_type() == at::kBFloat16 ? at::kFloat : tensors[0].scalar_type();
-  Tensor flat = at::empty({total}, at::device(at::kCPU).dtype(type));
+  Tensor flat = at::empty({total}, at::device(device).dtype(type));
   for (const auto &tensor : tensors) {
     flat.narrow(0, at, tensor.numel()).copy_(tensor.reshape({-1}));
-    at += tensor.numel();
+    at = after(at, tensor.numel());
   }
   return flat;
 }
@@ -187,9 +198,26 @@ Tensors parts_of(const Tensor &flat, const Tensors &like) {
   int64_t at = 0;
   for (const auto &tensor : like) {
     parts.push_back(flat.narrow(0, at, tensor.numel()).reshape(tensor.sizes()).to(tensor.device()));
-    at += tensor.numel();
+    at = after(at, tensor.numel());
   }
   return parts;
+}
+
+int nccl_type(const Tensor &tensor) {
+  const auto type = tensor.scalar_type();
+  if (type == at::kFloat || type == at::kBFloat16) return NCCL_FLOAT32;
+  if (type == at::kInt) return NCCL_INT32;
+  if (type == at::kBool) return NCCL_UINT8;
+  return -1;
+}
+
+/** The NCCL group that tensors can go by; none for those on another device, or of a type that NCCL does not know. */
+std::shared_ptr<NcclGroup> nccl_of(const Group &group, const Tensors &tensors) {
+  if (!group.nccl || nccl_type(tensors.at(0)) < 0) return nullptr;
+  for (const auto &tensor : tensors) {
+    if (tensor.device() != group.nccl->device()) return nullptr;
+  }
+  return group.nccl;
 }
 
 /**
@@ -223,7 +251,7 @@ napi_value open(napi_env env, napi_callback_info info) {
         },
         [=](napi_env env) {
           static int64_t last = 0;
-          groups()[++last] = std::move(*group);
+          groups()[++last] = Group{std::move(*group), nullptr, timeout};
           napi_value number = nullptr;
           napi_create_int64(env, last, &number);
           return number;
@@ -235,16 +263,25 @@ napi_value open(napi_env env, napi_callback_info info) {
 napi_value all_reduce(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     In in(env, info);
-    const auto group = in.group();
+    const Group &group = in.group();
     const Tensors tensors = in.tensors();
     const bool mean = in.integer() != 0;
-    Tensors flat{flat_of(tensors)};
-    const auto work = group->allreduce(flat);
+    const int size = group.gloo->getSize();
+    const auto nccl = nccl_of(group, tensors);
+    Tensors flat{flat_of(tensors, nccl ? nccl->device() : at::kCPU)};
+    std::function<void()> wait;
+    if (nccl) {
+      wait = nccl->start([flat = flat[0], type = nccl_type(flat[0])](const auto &library, NcclComm comm, CudaStream stream) {
+        return library.all_reduce(flat.data_ptr(), flat.data_ptr(), flat.numel(), type, NCCL_SUM, comm, stream);
+      });
+    } else {
+      wait = [work = group.gloo->allreduce(flat)] { work->wait(); };
+    }
     return promise(
         env,
-        [=]() mutable {
-          work->wait();
-          if (mean) flat[0].div_(group->getSize());
+        [=] {
+          wait();
+          if (mean) Tensor(flat[0]).div_(size);
         },
         [=](napi_env env) { return addresses(env, parts_of(flat[0], tensors)); });
   });
@@ -254,14 +291,22 @@ napi_value all_reduce(napi_env env, napi_callback_info info) {
 napi_value broadcast(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     In in(env, info);
-    const auto group = in.group();
+    const Group &group = in.group();
     const Tensors tensors = in.tensors();
-    c10d::BroadcastOptions options;
-    options.rootRank = in.integer();
-    Tensors flat{flat_of(tensors)};
-    const auto work = group->broadcast(flat, options);
-    return promise(env, [=] { work->wait(); },
-                   [=](napi_env env) { return addresses(env, parts_of(flat[0], tensors)); });
+    const int root = static_cast<int>(in.integer());
+    const auto nccl = nccl_of(group, tensors);
+    Tensors flat{flat_of(tensors, nccl ? nccl->device() : at::kCPU)};
+    std::function<void()> wait;
+    if (nccl) {
+      wait = nccl->start([flat = flat[0], type = nccl_type(flat[0]), root](const auto &library, NcclComm comm, CudaStream stream) {
+        return library.broadcast(flat.data_ptr(), flat.data_ptr(), flat.numel(), type, root, comm, stream);
+      });
+    } else {
+      c10d::BroadcastOptions options;
+      options.rootRank = root;
+      wait = [work = group.gloo->broadcast(flat, options)] { work->wait(); };
+    }
+    return promise(env, wait, [=](napi_env env) { return addresses(env, parts_of(flat[0], tensors)); });
   });
 }
 
@@ -277,15 +322,28 @@ std::pair<c10::intrusive_ptr<c10d::Work>, Tensors> gathered(Gloo &group, const T
 napi_value all_gather(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     In in(env, info);
-    const auto group = in.group();
+    const Group &group = in.group();
     const Tensors own = in.tensors();
-    const auto [work, all] = gathered(*group, flat_of(own));
-    return promise(env, [work = work] { work->wait(); },
-                   [=, all = all](napi_env env) {
-                     Tensors shaped;
-                     for (const auto &flat : all) shaped.push_back(parts_of(flat, own)[0]);
-                     return addresses(env, shaped);
-                   });
+    const auto nccl = nccl_of(group, own);
+    const Tensor flat = flat_of(own, nccl ? nccl->device() : at::kCPU);
+    Tensors all;
+    std::function<void()> wait;
+    if (nccl) {
+      const Tensor joined = at::empty({group.gloo->getSize(), flat.numel()}, flat.options());
+      all = joined.unbind(0);
+      wait = nccl->start([flat, joined, type = nccl_type(flat)](const auto &library, NcclComm comm, CudaStream stream) {
+        return library.all_gather(flat.data_ptr(), joined.data_ptr(), flat.numel(), type, comm, stream);
+      });
+    } else {
+      auto started = gathered(*group.gloo, flat);
+      all = started.second;
+      wait = [work = started.first] { work->wait(); };
+    }
+    return promise(env, wait, [=](napi_env env) {
+      Tensors shaped;
+      for (const auto &each : all) shaped.push_back(parts_of(each, own)[0]);
+      return addresses(env, shaped);
+    });
   });
 }
 
@@ -293,8 +351,8 @@ napi_value all_gather(napi_env env, napi_callback_info info) {
 napi_value gather_bytes(napi_env env, napi_callback_info info) {
   return guarded(env, [&] {
     In in(env, info);
-    const auto group = in.group();
-    const auto [work, all] = gathered(*group, in.bytes());
+    const Group &group = in.group();
+    const auto [work, all] = gathered(*group.gloo, in.bytes());
     return promise(env, [work = work] { work->wait(); },
                    [all = all](napi_env env) {
                      const size_t each = static_cast<size_t>(all[0].numel());
@@ -310,10 +368,89 @@ napi_value gather_bytes(napi_env env, napi_callback_info info) {
   });
 }
 
+/** deviceOf([tensor]): its GPU's number, −1 for the CPU. */
+napi_value device_of(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    const auto device = In(env, info).tensors().at(0).device();
+    napi_value number = nullptr;
+    napi_create_int64(env, device.is_cpu() ? -1 : device.index(), &number);
+    return number;
+  });
+}
+
+/** ncclId(library, whether to make one): 128 bytes, from which processes open NCCL together, or none; throws where this process cannot. */
+napi_value nccl_id(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    In in(env, info);
+    const auto &library = load_nccl(in.text());
+    const bool makes = in.integer() != 0;
+    int version = 0;
+    NcclId id{};
+    const int result = makes ? library.unique_id(&id) : library.version(&version);
+    TORCH_CHECK(result == NCCL_SUCCESS, "NCCL: ", library.error_string(result));
+    const size_t length = makes ? sizeof(id) : 0;
+    void *data = nullptr;
+    napi_value buffer = nullptr, array = nullptr;
+    napi_create_arraybuffer(env, length, &data, &buffer);
+    napi_create_typedarray(env, napi_uint8_array, length, buffer, 0, &array);
+    if (makes) std::memcpy(data, &id, sizeof(id));
+    return array;
+  });
+}
+
+/** openNccl(group, library, id of process 0, device as `deviceOf` has it): when all have come, tensors of that device go by NCCL. */
+napi_value open_nccl(napi_env env, napi_callback_info info) {
+  return guarded(env, [&] {
+    In in(env, info);
+    const int64_t number = in.integer();
+    TORCH_CHECK(groups().count(number), "the process group is closed");
+    const Group &group = groups()[number];
+    const auto &library = load_nccl(in.text());
+    const Tensor bytes = in.bytes();
+    NcclId id;
+    TORCH_CHECK(bytes.numel() == sizeof(id), "expected an id of ", sizeof(id), " bytes");
+    std::memcpy(&id, bytes.data_ptr(), sizeof(id));
+    const int64_t index = in.integer();
+    const at::Device device =
+        index < 0 ? at::Device(at::kCPU) : at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+    const auto nccl = std::make_shared<NcclGroup>(library, device, group.timeout);
+    return promise(env, nccl->open(id, group.gloo->getRank(), group.gloo->getSize()), [=](napi_env env) {
+      groups()[number].nccl = nccl;
+      napi_value nothing = nullptr;
+      napi_get_undefined(env, &nothing);
+      return nothing;
+    });
+  });
+}
+
+/** failNccl(group, reason): operations that wait for NCCL, and later ones, fail. */
+napi_value fail_nccl(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    In in(env, info);
+    const Group &group = in.group();
+    if (group.nccl) group.nccl->fail(in.text());
+    return nullptr;
+  });
+}
+
+/** dropNccl(group): tensors go by Gloo. */
+napi_value drop_nccl(napi_env env, napi_callback_info info) {
+  return guarded(env, [&]() -> napi_value {
+    Group &group = In(env, info).group();
+    if (group.nccl) group.nccl->fail("it is not used");
+    group.nccl.reset();
+    return nullptr;
+  });
+}
+
 /** close(group) */
 napi_value close(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value {
-    groups().erase(In(env, info).integer());
+    const int64_t number = In(env, info).integer();
+    const auto found = groups().find(number);
+    if (found == groups().end()) return nullptr;
+    if (found->second.nccl) found->second.nccl->close();
+    groups().erase(found);
     return nullptr;
   });
 }
@@ -324,6 +461,9 @@ napi_value init(napi_env env, napi_value exports) {
       FUNCTION("open", open),           FUNCTION("allReduce", all_reduce),
       FUNCTION("broadcast", broadcast), FUNCTION("allGather", all_gather),
       FUNCTION("gatherBytes", gather_bytes), FUNCTION("close", close),
+      FUNCTION("deviceOf", device_of),  FUNCTION("ncclId", nccl_id),
+      FUNCTION("openNccl", open_nccl),  FUNCTION("failNccl", fail_nccl),
+      FUNCTION("dropNccl", drop_nccl),
 #undef FUNCTION
   };
   napi_define_properties(env, exports, sizeof(functions) / sizeof(functions[0]), functions);

@@ -1,0 +1,1 @@
+// Nothing of CUDA's is taken from it.
