@@ -1,10 +1,7 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import * as vega from 'vega';
 import { compile } from 'vega-lite';
 import { start } from './process';
-import { commit, machine, summary } from './results';
+import { markdownTable, type Origin, origin, shown, summary } from './results';
 
 /** What the cost of a step is measured against; of `references`, that of the stable target alone. */
 export type Axis = 'batch' | 'resolution' | 'channels' | 'references';
@@ -30,6 +27,8 @@ interface Point {
   readonly at: number;
   readonly quantity: Quantity;
   readonly value: number;
+  readonly minimum: number;
+  readonly maximum: number;
 }
 
 /** The least-squares slope of log y over log x. */
@@ -41,41 +40,61 @@ export function slope(points: readonly { readonly at: number; readonly value: nu
   return covariance / logs.reduce((sum, log) => sum + (log[0] - x) ** 2, 0);
 }
 
-/** Measures the cost curves on libtorch; writes `curves.json` and `curves.md` into a folder, and the plot to docs/images. */
-export async function measureCurves(folder: string, rounds: number): Promise<void> {
+/** What `pnpm bench` keeps of them. */
+export interface Curves {
+  readonly origin: Origin;
+  readonly rounds: number;
+  readonly about: string;
+  readonly points: readonly Point[];
+}
+
+/** Measures the cost curves on libtorch. */
+export async function measureCurves(rounds: number): Promise<Curves> {
+  const began = origin();
   const points: Point[] = [];
+  let about = '';
   for (const [axis, { points: at }] of Object.entries(curves) as [Axis, Curve][]) {
     for (const value of at) {
-      const { measure, end } = await start({ script: 'suites/curve.ts', args: [axis, String(value)] }, '');
+      const participant = { script: 'suites/curve.ts', args: [axis, String(value)] };
+      const process = await start(participant, { python: '' });
+      about = process.about;
       const times: number[] = [];
-      for (let round = 0; round < rounds; round++) times.push(await measure('time'));
-      points.push({ axis, at: value, quantity: 'time', value: summary(times).median });
-      points.push({ axis, at: value, quantity: 'memory', value: Math.round(await measure('memory')) });
-      end();
-      console.error('curves', ...points.slice(-2).map(({ quantity, value }) => `${axis} ${value} ${quantity}`));
+      for (let round = 0; round < rounds; round++) times.push(await process.measure('time'));
+      const { median, minimum, maximum } = summary(times);
+      points.push({ axis, at: value, quantity: 'time', value: median, minimum, maximum });
+      const memory = Math.round(await process.measure('memory'));
+      points.push({ axis, at: value, quantity: 'memory', value: memory, minimum: memory, maximum: memory });
+      process.end();
+      console.error(`curves: ${axis} ${value}: ${median} ms, ${memory} MiB`);
     }
   }
-  await writeFile(
-    join(folder, 'curves.json'),
-    `${JSON.stringify({ machine: machine(), commit: commit(), points }, null, 1)}\n`,
-  );
+  return { origin: began, rounds, about, points };
+}
+
+/** Exponents, expected and measured, of each quantity against each axis. */
+export function curvesTable({ points }: Curves): string {
   const rows = (Object.keys(curves) as Axis[]).flatMap((axis) =>
     (['time', 'memory'] as const).map((quantity) => {
       const own = points.filter((point) => point.axis === axis && point.quantity === quantity);
-      const values = own.map(({ at, value }) => `${at}: ${value} ${quantity === 'time' ? 'ms' : 'MiB'}`).join(', ');
-      const upper = slope(own.slice(-2)).toFixed(2);
-      return `| ${axis} | ${quantity} | ${values} | ${curves[axis].expected[quantity]} | ${slope(own).toFixed(2)} | ${upper} |`;
+      const unit = quantity === 'time' ? 'ms' : 'MiB';
+      const values = own.map(({ at, value }) => `${shown(at)}: ${shown(value)} ${unit}`).join(', ');
+      return [
+        axis,
+        quantity,
+        values,
+        String(curves[axis].expected[quantity]),
+        slope(own).toFixed(2),
+        slope(own.slice(-2)).toFixed(2),
+      ];
     }),
   );
-  const table = [
-    '| against | of | measured | exponent expected | measured | of the last two |',
-    '| --- | --- | --- | --: | --: | --: |',
-    ...rows,
-  ].join('\n');
-  await writeFile(join(folder, 'curves.md'), `${table}\n\nAt ${commit()}: ${machine()}.\n`);
+  return markdownTable(['against', 'of', 'measured', 'exponent expected', 'measured', 'of the last two'], rows);
+}
+
+/** Draws them, as SVG. */
+export async function curvesPlot({ points }: Curves): Promise<string> {
   const view = new vega.View(vega.parse(compile(plot(points)).spec), { renderer: 'none' });
-  const image = fileURLToPath(new URL('../docs/images/cost-curves.svg', import.meta.url));
-  await writeFile(image, `${await view.toSVG()}\n`);
+  return `${await view.toSVG()}\n`;
 }
 
 const plot = (points: readonly Point[]): Parameters<typeof compile>[0] => {

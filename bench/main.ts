@@ -1,24 +1,64 @@
-import { execFileSync } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { mkdir } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { measureCurves } from './curves';
-import { type Measuring, start } from './process';
+import { measureSuite } from './measure';
+import { runScripts } from './packages';
+import { keep, resultsFolder, writePages } from './pages';
 import { makePython } from './python';
-import { commit, type Measured, machine, type Results, summary, table } from './results';
-import { type Suite, suites } from './suite';
+import { table } from './results';
+import { measureRooflines } from './roofline';
+import { measureScaling } from './scaling';
+import { suites } from './suite';
 
-const folder = fileURLToPath(new URL('results', import.meta.url));
-const names = [...suites.map(({ name }) => name), 'curves', 'roofline'];
+/** What is measured, by name: each keeps its results in a file of that name. */
+const measurements: Readonly<Record<string, (options: Options) => Promise<object>>> = {
+  ...Object.fromEntries(
+    suites.map((suite) => [
+      suite.name,
+      async ({ python, rounds }: Options) => {
+        const results = await measureSuite(suite, {
+          python: python ?? makePython(),
+          rounds,
+          onProgress: (text) => console.error(text),
+        });
+        console.log(table(suite, results));
+        return results;
+      },
+    ]),
+  ),
+  curves: ({ rounds = 3 }) => measureCurves(rounds),
+  roofline: measureRooflines,
+  scaling: () => measureScaling(),
+  packages: ({ python }) => runScripts(python ?? makePython()),
+};
+const names = Object.keys(measurements);
+/** The packages' own scripts take longer than all else. */
+const usual = names.filter((name) => name !== 'packages');
+
+interface Options {
+  readonly only: readonly string[];
+  readonly pages: boolean;
+  readonly rounds?: number;
+  readonly python?: string;
+}
 
 const options = new Command('pnpm bench')
-  .description('Measures this library beside what one would pick instead, all taking turns, and writes bench/results.')
-  .option('--only <names>', `some of ${names.join(', ')}, separated by commas`, known, names)
-  .option('--rounds <n>', 'turns of each', Number, 5)
-  .option('--python <path>', 'an interpreter with torch, torch-fidelity, scipy and safetensors; default: one is made')
+  .description(
+    'Measures this library beside what one would pick instead, all taking turns; writes bench/results and the tables of docs/performance.md and docs/scaling.md.',
+  )
+  .option('--only <names>', `some of ${names.join(', ')}, separated by commas; default: all but packages`, known, usual)
+  .option('--rounds <n>', 'turns of each; default: 3 or 5, as long as they take', wholeNumber)
+  .option(
+    '--python <path>',
+    'an interpreter with torch, torch-fidelity, scipy, threadpoolctl and safetensors; default: one is made',
+  )
+  .option('--pages', 'writes the pages from the results that are kept, and measures nothing', false)
+  .addHelpText(
+    'after',
+    '\nPackages have to be built (pnpm build) and backends set up (pnpm torch:setup, pnpm tensorflow:setup). All of it takes about a quarter of an hour on two cores.',
+  )
   .parse()
-  .opts<{ only: string[]; rounds: number; python?: string }>();
+  .opts<Options>();
 
 function known(text: string): string[] {
   const chosen = text.split(',').map((name) => name.trim());
@@ -28,94 +68,24 @@ function known(text: string): string[] {
   return chosen;
 }
 
-/** Measures a suite: in every round each participant takes each case once. */
-async function measure(suite: Suite, python: string): Promise<Results> {
-  const values: Record<string, Record<string, number[]>> = {};
-  const peak: Record<string, number> = {};
-  const failed: Record<string, string> = {};
-  const running: Record<string, Measuring> = {};
-  for (const [name, participant] of Object.entries(suite.participants)) {
-    try {
-      running[name] = await start(participant, python);
-    } catch (error) {
-      failed[name] = (error as Error).message;
-    }
-  }
-  const cases = [...new Set(Object.values(running).flatMap((participant) => participant.cases))];
-  for (let round = 0; round < options.rounds; round++) {
-    for (const name of cases) {
-      for (const [participant, { cases: own, measure }] of Object.entries(running)) {
-        if (!own.includes(name) || failed[participant]) continue;
-        try {
-          const value = await measure(name);
-          values[name] ??= {};
-          values[name][participant] ??= [];
-          values[name][participant].push(value);
-          console.error(
-            `${suite.name}, round ${round + 1}/${options.rounds}, ${name}, ${participant}: ${value.toPrecision(4)}`,
-          );
-        } catch (error) {
-          failed[participant] = `${name}: ${(error as Error).message}`;
-        }
-      }
-    }
-  }
-  for (const [participant, { measure, end }] of Object.entries(running)) {
-    if (!failed[participant]) peak[participant] = Math.round(await measure('#peak'));
-    end();
-  }
-  for (const [participant, why] of Object.entries(failed))
-    console.error(`${suite.name}: ${participant} failed: ${why}`);
-  const summaries = (row: Record<string, number[]>): Record<string, Measured> =>
-    Object.fromEntries(Object.entries(row).map(([participant, measured]) => [participant, summary(measured)]));
-  return {
-    suite: suite.name,
-    unit: suite.unit,
-    rounds: options.rounds,
-    machine: machine(),
-    commit: commit(),
-    cases: Object.fromEntries(Object.entries(values).map(([name, row]) => [name, summaries(row)])),
-    peak,
-    failed,
-  };
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!(Number.isInteger(value) && value >= 1)) throw new InvalidArgumentError('expected a whole number from 1');
+  return value;
 }
 
-/** The page of all results that there are. */
-async function page(): Promise<string> {
-  const parts: string[] = [];
-  for (const suite of suites) {
-    const text = await readFile(join(folder, `${suite.name}.json`), 'utf8').catch(() => undefined);
-    if (!text) continue;
-    const results = JSON.parse(text) as Results;
-    const failed = Object.entries(results.failed).map(([name, why]) => `Not measured: ${name} (${why}).`);
-    const where = `Medians of ${results.rounds} (least–greatest), at ${results.commit}: ${results.machine}.`;
-    parts.push([`## ${suite.name}`, table(suite, results), [where, ...failed].join(' ')].join('\n\n'));
+await mkdir(resultsFolder, { recursive: true });
+const begun = performance.now();
+for (const [i, name] of (options.pages ? [] : options.only).entries()) {
+  const minutes = ((performance.now() - begun) / 60_000).toFixed(1);
+  console.error(`── ${name} (${i + 1}/${options.only.length}, after ${minutes} min)`);
+  try {
+    await keep(name, await measurements[name]!(options));
+    await writePages();
+  } catch (error) {
+    // The others are measured all the same.
+    console.error(`${name} failed: ${(error as Error).stack}`);
+    process.exitCode = 1;
   }
-  for (const name of ['curves', 'roofline']) {
-    const text = await readFile(join(folder, `${name}.md`), 'utf8').catch(() => undefined);
-    if (text) parts.push(`## ${name}\n\n${text.trim()}`);
-  }
-  return `# Measurements
-
-Written by \`pnpm bench\`. “faster”: the fastest rival's time over this library's fastest; more than 1 is faster.
-
-${parts.join('\n\n')}
-`;
 }
-
-await mkdir(folder, { recursive: true });
-const python = options.python ?? makePython();
-for (const suite of suites.filter(({ name }) => options.only.includes(name))) {
-  const results = await measure(suite, python);
-  await writeFile(join(folder, `${suite.name}.json`), `${JSON.stringify(results, null, 1)}\n`);
-  console.log(table(suite, results));
-}
-if (options.only.includes('curves')) await measureCurves(folder, options.rounds);
-if (options.only.includes('roofline')) {
-  const script = fileURLToPath(new URL('roofline.ts', import.meta.url));
-  const of = (...network: string[]) =>
-    execFileSync(process.execPath, ['--import', 'tsx', script, ...network], { encoding: 'utf8' });
-  const text = `\`\`\`text\n${of('edm2-s', '2')}\n${of('ddpmpp', '4')}\`\`\`\n\nAt ${commit()}: ${machine()}.\n`;
-  await writeFile(join(folder, 'roofline.md'), text);
-}
-await writeFile(join(folder, 'README.md'), await page());
+if (options.pages) await writePages();

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpus, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 import type { Suite } from './suite';
 
 /** What came out for one participant and case. */
@@ -9,17 +9,35 @@ export interface Measured {
   readonly maximum: number;
 }
 
+/** Where and of what something was measured. */
+export interface Origin {
+  readonly date: string;
+  /** What is checked out, and whether it has changes that are not committed. */
+  readonly commit: string;
+  readonly processor: string;
+  readonly threads: number;
+  /** Main memory, GiB. */
+  readonly memory: number;
+  readonly system: string;
+  readonly node: string;
+  /** What waited for a processor in the minute before, where it was looked at. */
+  readonly load?: number;
+}
+
 /** A suite's results, as they are kept. */
 export interface Results {
   readonly suite: string;
   readonly unit: string;
   readonly rounds: number;
-  readonly machine: string;
-  readonly commit: string;
+  readonly origin: Origin;
+  /** What each participant runs on: versions and threads. */
+  readonly about: Readonly<Record<string, string>>;
   /** By case, then by participant. */
   readonly cases: Readonly<Record<string, Readonly<Record<string, Measured>>>>;
   /** Largest resident memory by participant, MiB. */
   readonly peak: Readonly<Record<string, number>>;
+  /** Largest relative difference of what a participant computed from what the first rival computed. */
+  readonly deviation: Readonly<Record<string, number>>;
   /** Participants that could not measure, and why. */
   readonly failed: Readonly<Record<string, string>>;
 }
@@ -28,39 +46,91 @@ export interface Results {
 export function summary(values: readonly number[]): Measured {
   const sorted = [...values].sort((a, b) => a - b);
   const digits = (value: number) => Number(value.toPrecision(4));
+  const half = sorted.length >> 1;
   return {
     minimum: digits(sorted[0]!),
-    median: digits(sorted[sorted.length >> 1]!),
+    median: digits(sorted.length % 2 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2),
     maximum: digits(sorted.at(-1)!),
   };
 }
 
-/** Where measurements were made. */
-export const machine = () =>
-  `${cpus().length} × ${cpus()[0]?.model.trim() || process.arch}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
+const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8', cwd: import.meta.dirname }).trim();
 
-/** The commit that is checked out. */
-export const commit = () => execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+/** Where things are measured now, and of which commit. What `pnpm bench` itself writes counts as no change. */
+export function origin(): Origin {
+  const changed = git('status', '--porcelain', '--', ':/', ':!/bench/results', ':!/docs');
+  return {
+    date: new Date().toISOString().slice(0, 16),
+    commit: git('rev-parse', '--short', 'HEAD') + (changed ? ' with changes' : ''),
+    processor: cpus()[0]?.model.trim() || process.arch,
+    threads: availableParallelism(),
+    memory: Math.round(totalmem() / 2 ** 30),
+    system: `${process.platform} ${release()}`,
+    node: process.versions.node,
+    load: Number(loadavg()[0]!.toFixed(1)),
+  };
+}
 
-/** A Markdown table of a suite: medians with minimum and maximum; the last column is the fastest rival's time over this library's fastest. */
-export function table({ title, participants, unit }: Suite, results: Results): string {
-  const measured = Object.keys(participants).filter((name) => Object.values(results.cases).some((row) => name in row));
-  const head = [`${title} (${unit})`, ...measured, 'faster'];
-  const rows = Object.entries(results.cases).map(([name, row]) => {
-    const fastest = (rival: boolean) =>
-      Math.min(
-        ...Object.entries(row)
-          .filter(([participant]) => (participants[participant]?.rival ?? false) === rival)
-          .map(([, { median }]) => median),
-      );
-    const ratio = fastest(true) / fastest(false);
-    const cells = measured.map((participant) => {
-      const value = row[participant];
-      return value ? `${value.median} (${value.minimum}–${value.maximum})` : '';
-    });
-    return [name, ...cells, Number.isFinite(ratio) && ratio > 0 ? `${ratio.toFixed(2)} ×` : ''];
-  });
-  const peak = ['peak resident memory, MiB', ...measured.map((name) => String(results.peak[name] ?? '')), ''];
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...[...rows, peak].map(line)].join('\n');
+/** An origin as a sentence's end. */
+export const originText = ({ commit, date, processor, threads, memory, node, load }: Origin) =>
+  `${date.slice(0, 10)}, commit ${commit}: ${threads} threads of ${processor}, ${memory} GiB, Node ${node}; load ${load ?? 'unknown'} when it began`;
+
+/** Whether more of a unit is better: rates are told a second. */
+const isRate = (unit: string) => unit.endsWith('/s');
+
+/** A number with the digits that mean something, grouped in thousands. */
+export const shown = (value: number) =>
+  value.toLocaleString('en-US', { maximumFractionDigits: value < 10 ? 2 : value < 100 ? 1 : 0 });
+
+/** What is best of a case, on one side. */
+export interface Best {
+  readonly participant: string;
+  readonly value: number;
+}
+
+/** The best of a case among this library's participants, and among its rivals. */
+export function bestOf(
+  { participants, unit }: Suite,
+  row: Readonly<Record<string, { readonly median: number }>>,
+): { ours?: Best; theirs?: Best } {
+  const best = (rival: boolean): Best | undefined => {
+    const own = Object.entries(row)
+      .filter(([name]) => participants[name] && (participants[name].rival ?? false) === rival)
+      .map(([participant, { median: value }]) => ({ participant, value }))
+      .sort((a, b) => (isRate(unit) ? b.value - a.value : a.value - b.value));
+    return own[0];
+  };
+  const [ours, theirs] = [best(false), best(true)];
+  return { ...(ours && { ours }), ...(theirs && { theirs }) };
+}
+
+/** How many times faster this library's best is than the best rival; undefined where one side has none. */
+export function speedup(suite: Suite, row: Readonly<Record<string, { readonly median: number }>>): number | undefined {
+  const { ours, theirs } = bestOf(suite, row);
+  if (!ours || !theirs) return undefined;
+  return isRate(suite.unit) ? ours.value / theirs.value : theirs.value / ours.value;
+}
+
+const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+
+/** A Markdown table, all columns but the first to the right. */
+export const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]) =>
+  [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n');
+
+/** A suite's table: a line a participant, medians with minimum and maximum; the last lines say how much faster the best is than the best rival. */
+export function table(suite: Suite, { cases, peak, unit }: Results): string {
+  const names = Object.keys(cases);
+  const measured = Object.keys(suite.participants).filter((name) => names.some((each) => name in cases[each]!));
+  const head = [suite.title, ...names.map((name) => `${name}, ${unit}`), 'peak memory, MiB'];
+  const rows = measured.map((name) => [
+    suite.participants[name]!.rival ? `_${name}_` : name,
+    ...names.map((each) => {
+      const value = cases[each]![name];
+      return value ? `${shown(value.median)} (${shown(value.minimum)}–${shown(value.maximum)})` : '';
+    }),
+    shown(peak[name] ?? Number.NaN).replace('NaN', ''),
+  ]);
+  const ratios = names.map((name) => speedup(suite, cases[name]!));
+  const faster = ['**faster**', ...ratios.map((ratio) => (ratio ? `${ratio.toFixed(2)} ×` : '')), ''];
+  return markdownTable(head, [...rows, faster]);
 }

@@ -1,12 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-
-// What several processes of one thread each are worth on this machine, against one of one thread: a consistency-training step with the stable target over
-// the batch of all. From the repository's root: npx tsx bench/scaling.ts [processes] [images of a process]
-
-const size = Number(process.argv[2] ?? 2);
-const images = Number(process.argv[3] ?? 8);
+import { plainEnvironment } from './process';
+import { markdownTable, type Origin, origin, shown } from './results';
 
 interface Run {
   readonly processes: number;
@@ -35,7 +31,7 @@ async function run({ processes, batch }: Run): Promise<Timings> {
     const child = spawn(process.execPath, ['--import', 'tsx', script, String(batch)], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
-        ...process.env,
+        ...plainEnvironment(),
         RANK: String(rank),
         LOCAL_RANK: String(rank),
         WORLD_SIZE: String(processes),
@@ -58,32 +54,52 @@ async function run({ processes, batch }: Run): Promise<Timings> {
   return (await Promise.all(said))[0]!;
 }
 
-const runs: Record<string, Run> = {
-  'one process': { processes: 1, batch: images },
-  'the same images in each': { processes: size, batch: size * images },
-  'one process, all images': { processes: 1, batch: size * images },
-  'its images, shared': { processes: size, batch: size * images },
-};
-const rows: Record<string, Record<string, string | number>> = {};
-const measured: Record<string, Timings> = {};
-for (const [name, each] of Object.entries(runs)) {
-  const timings = await run(each);
-  measured[name] = timings;
-  rows[name] = {
-    processes: each.processes,
-    batch: each.batch,
-    'step, ms': Math.round(timings.step),
-    'images/s': Number(((1000 * each.batch) / timings.step).toFixed(2)),
-    'all-reduce, ms': timings.reduce.toFixed(1),
-    'of MB': timings.megabytes.toFixed(1),
-    'references, ms': timings.gather.toFixed(1),
-  };
+/** What `pnpm bench` keeps of it. */
+export interface Scaling {
+  readonly origin: Origin;
+  readonly processes: number;
+  readonly runs: Readonly<Record<string, Run & Timings>>;
 }
-console.table(rows);
-const speed = (name: string) => runs[name]!.batch / measured[name]!.step;
-const efficiency = (many: string, one: string) => `${((100 * speed(many)) / speed(one) / size).toFixed(0)} %`;
-console.log(`${size} processes of one thread, against one of one thread:`);
-console.log(
-  `  as many images in each: ${efficiency('the same images in each', 'one process')} of ${size} times its speed`,
-);
-console.log(`  its images shared:      ${efficiency('its images, shared', 'one process, all images')}`);
+
+/**
+ * Measures what several processes of one thread each are worth on this machine, against one of one thread: steps of consistency training with the
+ * stable target over the batch of all.
+ */
+export async function measureScaling(processes = 2, images = 8): Promise<Scaling> {
+  const began = origin();
+  const all = processes * images;
+  const runs: Record<string, Run> = {
+    one: { processes: 1, batch: images },
+    'as many images in each': { processes, batch: all },
+    'one, all images': { processes: 1, batch: all },
+    'its images, shared': { processes, batch: all },
+  };
+  const measured: Record<string, Run & Timings> = {};
+  for (const [name, each] of Object.entries(runs)) {
+    measured[name] = { ...each, ...(await run(each)) };
+    console.error(`scaling: ${name}: ${measured[name].step.toFixed(0)} ms`);
+  }
+  return { origin: began, processes, runs: measured };
+}
+
+/** The runs and what of several times one process's speed they reach. */
+export function scalingTable({ processes, runs }: Scaling): string {
+  const digits = (value: number) => shown(Number(value.toPrecision(4)));
+  const speed = ({ batch, step }: Run & Timings) => batch / step;
+  const baseline: Record<string, string> = { 'as many images in each': 'one', 'its images, shared': 'one, all images' };
+  const rows = Object.entries(runs).map(([name, each]) => {
+    const one = baseline[name];
+    return [
+      String(each.processes),
+      String(each.batch),
+      digits(each.step),
+      digits(1000 * speed(each)),
+      digits(each.reduce),
+      digits(each.gather),
+      one ? `${((100 * speed(each)) / speed(runs[one]!) / processes).toFixed(0)} %` : '',
+    ];
+  });
+  const megabytes = digits(Object.values(runs)[0]!.megabytes);
+  const head = ['processes', 'batch', 'step, ms', 'images/s', `summing ${megabytes} MB of gradients, ms`];
+  return markdownTable([...head, 'gathering references, ms', 'efficiency'], rows);
+}

@@ -11,7 +11,7 @@ import { serve, timed } from '../serve';
 
 const axis = process.argv[2] as Axis;
 const value = Number(process.argv[3]);
-const wait = await useBackend('torch');
+const { about, wait } = await useBackend('torch');
 const before = process.memoryUsage().rss / 2 ** 20;
 
 function step() {
@@ -41,7 +41,10 @@ function target() {
   };
 }
 
-await serve({
-  time: timed(axis === 'references' ? target : step),
-  memory: () => process.resourceUsage().maxRSS / 1024 - before,
-});
+await serve(
+  {
+    time: timed(axis === 'references' ? target : step),
+    memory: () => process.resourceUsage().maxRSS / 1024 - before,
+  },
+  { about },
+);

@@ -3,7 +3,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import torch
-from serve import serve, timed
+from serve import serve, timed, torch_about
 
 
 class Images(torch.utils.data.Dataset):
@@ -18,22 +18,22 @@ class Images(torch.utils.data.Dataset):
         return image.flip(2) if torch.rand(()) < 0.5 else image
 
 
-def batches(workers):
-    def prepare():
-        loader = torch.utils.data.DataLoader(Images(), 128, shuffle=True, num_workers=workers)
-        iterator = iter(())
+def batches():
+    workers = int(sys.argv[1])
+    loader = torch.utils.data.DataLoader(
+        Images(), 128, shuffle=True, num_workers=workers, persistent_workers=workers > 0, drop_last=True
+    )
+    iterator = iter(())
 
-        def run():
-            nonlocal iterator
-            images = next(iterator, None)
-            if images is None:
-                iterator = iter(loader)
-                images = next(iterator)
-            return images.float() / 127.5 - 1
+    def run():
+        nonlocal iterator
+        images = next(iterator, None)
+        if images is None:
+            iterator = iter(loader)
+            images = next(iterator)
+        return images.float() / 127.5 - 1
 
-        return run
-
-    return prepare
+    return run
 
 
-serve({"a batch": timed(batches(0))})
+serve({"batches": timed(batches)}, about=torch_about(f"{sys.argv[1]} workers"))

@@ -1,23 +1,33 @@
-import { edm2Denoiser, initEdm2, normalizeWeights } from '@cm/edm2-unet';
-import { key } from '@cm/random';
+import { edm2Denoiser, normalizeWeights } from '@cm/edm2-unet';
 import { sampleHeun, sampleOneStep } from '@cm/samplers';
 import type * as tf from '@tensorflow/tfjs-core';
-import { benchConfig } from '../../packages/torch/bench/step';
+import { benchConfig, stepInputs } from '../../packages/torch/bench/step';
 import { useBackend } from '../backend';
 import { serve, timed } from '../serve';
+import { samplingOptions } from './sampling-settings';
 
-await useBackend(process.argv[2]!, process.argv[3]);
-const { weights } = normalizeWeights(benchConfig, initEdm2(benchConfig, key(0)));
+const [name, precision = 'float32'] = process.argv.slice(2);
+const { about } = await useBackend(name!, precision);
+const { weights } = normalizeWeights(benchConfig, stepInputs(benchConfig, 1).params);
 const model = edm2Denoiser(benchConfig, weights);
-const shape: [number, number, number, number] = [16, 32, 32, 3];
-const drawn = (sample: () => tf.Tensor4D) => async () => {
-  const images = sample();
-  await images.data();
-  images.dispose();
+const found: number[] = [];
+const drawn = (sample: () => tf.Tensor4D) => {
+  let first = true;
+  return async () => {
+    const images = sample();
+    const values = await images.data();
+    if (first) found.push(...values.slice(0, 16));
+    first = false;
+    images.dispose();
+  };
 };
-await serve({
-  'one step': timed(() => drawn(() => sampleOneStep(model, { shape, key: key(1), sigmaMax: 80 }))),
-  '18 Heun steps': timed(() =>
-    drawn(() => sampleHeun(model, { shape, key: key(1), steps: 18, sigmaMin: 0.002, sigmaMax: 80 })),
-  ),
-});
+await serve(
+  {
+    [`one step, ${precision}`]: timed(() => drawn(() => sampleOneStep(model, samplingOptions))),
+    [`18 Heun steps, ${precision}`]: timed(
+      () => drawn(() => sampleHeun(model, { ...samplingOptions, steps: 18, sigmaMin: 0.002 })),
+      { warm: true },
+    ),
+  },
+  { about, check: () => found },
+);

@@ -1,30 +1,38 @@
-import { key, normal, normalArray } from '@cm/random';
 import { referenceSet, stableTarget } from '@cm/stable-target';
 import * as tf from '@tensorflow/tfjs-core';
 import { useBackend } from '../backend';
 import { serve, timed } from '../serve';
+import { batch, dims, referenceBytes, stableTargetInputs } from './stable-target-settings';
 
-const wait = await useBackend(process.argv[2]!);
-const [batch, dims] = [128, 3072];
+const { about, wait } = await useBackend(process.argv[2]!);
+const { pattern, noise, t } = stableTargetInputs();
+const found: number[] = [];
 
 function target(count: number, cacheBytes: number) {
-  const pattern = Uint8Array.from(normalArray(key(1), 999_983), (z) => 128 + 40 * z);
-  const images = new Uint8Array(count * dims);
-  for (let at = 0; at < images.length; at += pattern.length) images.set(pattern.subarray(0, images.length - at), at);
+  const images = referenceBytes(pattern, count);
   const references = referenceSet({ images, shape: [count, dims], cacheBytes });
-  const x0 = tf.mul(normal(key(2), [batch, dims]), 0.3);
-  const noise = normal(key(3), [batch, dims]);
-  const t = Array.from(normalArray(key(4), batch), (z) => Math.exp(1.5 * z));
+  const x0 = tf.tensor2d(
+    Float32Array.from(images.subarray(0, batch * dims), (v) => v / 127.5 - 1),
+    [batch, dims],
+  );
+  const ownIndex = Array.from({ length: batch }, (_, row) => row);
+  let first = count === 5000;
   return async () => {
-    const result = stableTarget({ references, x0, noise, t });
-    await result.posteriorMean.data();
+    const result = stableTarget({ references, x0, noise, t, ownIndex });
+    const mean = await result.posteriorMean.data();
+    // One value of every row.
+    if (first) for (let row = 0; row < batch; row++) found.push(mean[row * dims + row]!);
+    first = false;
     tf.dispose({ ...result });
     await wait();
   };
 }
 
-await serve({
-  '5,000 references': timed(() => target(5000, 1e9)),
-  '50,000 references': timed(() => target(50_000, 1e9)),
-  '50,000 references, kept as bytes': timed(() => target(50_000, 0)),
-});
+await serve(
+  {
+    '5,000 references': timed(() => target(5000, 1e9)),
+    '50,000 references': timed(() => target(50_000, 1e9)),
+    '50,000 references, kept as bytes': timed(() => target(50_000, 0)),
+  },
+  { about, check: () => found },
+);

@@ -1,10 +1,11 @@
 import pathlib
+import resource
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-from serve import serve
+from serve import serve, torch_about
 
 
 def start():
@@ -14,4 +15,8 @@ def start():
     return 1e3 * (time.perf_counter() - begun)
 
 
-serve({"libtorch, a sum": start})
+serve(
+    {"a sum": start},
+    about=torch_about(),
+    peak=lambda: resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+)

@@ -2,5 +2,15 @@ import { benchConfig, trainingStep } from '../../packages/torch/bench/step';
 import { useBackend } from '../backend';
 import { serve, timed } from '../serve';
 
-await useBackend(process.argv[2]!, process.argv[3]);
-await serve({ 'a step': timed(() => trainingStep(benchConfig, 16)) });
+const [name, precision = 'float32'] = process.argv.slice(2);
+const { about } = await useBackend(name!, precision);
+const losses: number[] = [];
+await serve(
+  {
+    [precision]: timed(() => {
+      const step = trainingStep(benchConfig, 16);
+      return () => losses.push(step());
+    }),
+  },
+  { about, check: () => losses.slice(0, 3) },
+);

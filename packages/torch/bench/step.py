@@ -1,9 +1,12 @@
 """The bench's training step written plainly in PyTorch: the same network, work and order as step.ts.
 
 python step.py [batch] [--channels-last] [--bf16] [--compile]
+
+Parameters, images and noise are those of step.ts where BENCH_INPUTS names the folder of a file step.safetensors that has them.
 """
 import json
 import math
+import os
 import resource
 import sys
 import time
@@ -53,52 +56,66 @@ def pixel_norm(x, dim=1):
 # name, encoder or decoder, resolution, resampling, channels in, channels out, attention, skip
 blocks = []
 params = {}
+gains = {}
 
 
 def weight(name, *shape):
     params[name] = torch.randn(shape).requires_grad_()
 
 
-def gain(name, value=0.0):
-    params[name] = torch.tensor(value, requires_grad=True)
+def gain(name, of):
+    params[name] = torch.tensor(1.0, requires_grad=True)
+    gains[of] = name
 
 
 def add(name, enc, resample, cin, cout, attention, skip):
+    name = f"unet.{name}"
     blocks.append((name, enc, resample, cin, cout, attention, skip))
-    weight(f"{name}.res0", cout, cout if enc else cin, 3, 3)
-    weight(f"{name}.emb", cout, EMB)
-    gain(f"{name}.emb_gain")
-    weight(f"{name}.res1", cout, cout, 3, 3)
+    weight(f"{name}.conv_res0.weight", cout, cout if enc else cin, 3, 3)
+    weight(f"{name}.emb_linear.weight", cout, EMB)
+    gain(f"{name}.emb_gain", f"{name}.emb_linear.weight")
+    weight(f"{name}.conv_res1.weight", cout, cout, 3, 3)
     if cin != cout:
-        weight(f"{name}.skip", cout, cin, 1, 1)
+        weight(f"{name}.conv_skip.weight", cout, cin, 1, 1)
     if attention:
-        weight(f"{name}.qkv", 3 * cout, cout, 1, 1)
-        weight(f"{name}.proj", cout, cout, 1, 1)
+        weight(f"{name}.attn_qkv.weight", 3 * cout, cout, 1, 1)
+        weight(f"{name}.attn_proj.weight", cout, cout, 1, 1)
 
 
-weight("first", CHANNELS[0], 4, 3, 3)
-weight("emb_noise", EMB, CH)
+# Names are those of EDM2's checkpoints.
+FIRST, EMB_NOISE, OUT = "unet.enc.32x32_conv.weight", "unet.emb_noise.weight", "unet.out_conv.weight"
+weight(FIRST, CHANNELS[0], 4, 3, 3)
+weight(EMB_NOISE, EMB, CH)
 freqs, phases = 2 * math.pi * torch.randn(CH), 2 * math.pi * torch.rand(CH)
 cout, skips = CHANNELS[0], [CHANNELS[0]]
 for level, channels in enumerate(CHANNELS):
+    size = RES >> level
     if level > 0:
-        add(f"enc{level}.down", True, "down", cout, cout, False, False)
+        add(f"enc.{size}x{size}_down", True, "down", cout, cout, False, False)
         skips.append(cout)
     for i in range(2):
-        add(f"enc{level}.{i}", True, "keep", cout, channels, level == 1, False)
+        add(f"enc.{size}x{size}_block{i}", True, "keep", cout, channels, level == 1, False)
         cout = channels
         skips.append(cout)
 for level in (1, 0):
+    size = RES >> level
     if level == 1:
-        add("dec1.in0", False, "keep", cout, cout, True, False)
-        add("dec1.in1", False, "keep", cout, cout, False, False)
+        add("dec.16x16_in0", False, "keep", cout, cout, True, False)
+        add("dec.16x16_in1", False, "keep", cout, cout, False, False)
     else:
-        add("dec0.up", False, "up", cout, cout, False, False)
+        add("dec.32x32_up", False, "up", cout, cout, False, False)
     for i in range(3):
-        add(f"dec{level}.{i}", False, "keep", cout + skips.pop(), CHANNELS[level], level == 1, True)
+        add(f"dec.{size}x{size}_block{i}", False, "keep", cout + skips.pop(), CHANNELS[level], level == 1, True)
         cout = CHANNELS[level]
-weight("out", 3, cout, 3, 3)
-gain("out_gain")
+weight(OUT, 3, cout, 3, 3)
+gain("unet.out_gain", OUT)
+given = {}
+if folder := os.environ.get("BENCH_INPUTS"):
+    import safetensors.torch
+
+    given = safetensors.torch.load_file(os.path.join(folder, "step.safetensors"))
+    params = {name: given[name].clone().requires_grad_() for name in params}
+    freqs, phases = given["unet.emb_fourier.freqs"], given["unet.emb_fourier.phases"]
 
 
 def conv(x, w):
@@ -113,22 +130,22 @@ def block(w, spec, x, emb):
         x = F.interpolate(x, scale_factor=2, mode="nearest")
     if enc:
         if cin != cout:
-            x = conv(x, w[f"{name}.skip"])
+            x = conv(x, w[f"{name}.conv_skip.weight"])
         x = pixel_norm(x)
-    y = conv(mp_silu(x), w[f"{name}.res0"])
-    scale = emb @ w[f"{name}.emb"].t() + 1
+    y = conv(mp_silu(x), w[f"{name}.conv_res0.weight"])
+    scale = emb @ w[f"{name}.emb_linear.weight"].t() + 1
     y = mp_silu(y * scale[:, :, None, None].to(y.dtype))
-    y = conv(y, w[f"{name}.res1"])
+    y = conv(y, w[f"{name}.conv_res1.weight"])
     if not enc and cin != cout:
-        x = conv(x, w[f"{name}.skip"])
+        x = conv(x, w[f"{name}.conv_skip.weight"])
     x = mp_sum(x, y, 0.3)
     if attention:
         b, c, h, wd = x.shape
-        qkv = conv(x, w[f"{name}.qkv"]).reshape(b, c // 64, 64, 3, h * wd)
+        qkv = conv(x, w[f"{name}.attn_qkv.weight"]).reshape(b, c // 64, 64, 3, h * wd)
         q, k, v = pixel_norm(qkv, 2).unbind(3)
         q, k, v = (z.transpose(2, 3) for z in (q, k, v))
         y = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(b, c, h, wd)
-        x = mp_sum(x, conv(y, w[f"{name}.proj"]), 0.3)
+        x = mp_sum(x, conv(y, w[f"{name}.attn_proj.weight"]), 0.3)
     return x.clip(-256, 256)
 
 
@@ -136,9 +153,9 @@ def denoise(w, x, t):
     t4 = t.reshape(-1, 1, 1, 1)
     var = t4**2 + SIGMA**2
     emb = torch.cos(torch.log(t)[:, None] / 4 * freqs + phases) * math.sqrt(2)
-    emb = mp_silu(emb @ w["emb_noise"].t())
+    emb = mp_silu(emb @ w[EMB_NOISE].t())
     y = torch.cat([x * var.rsqrt(), torch.ones_like(x[:, :1])], dim=1)
-    y = conv(y, w["first"])
+    y = conv(y, w[FIRST])
     skips = [y]
     for spec in blocks:
         if spec[6]:
@@ -146,27 +163,43 @@ def denoise(w, x, t):
         y = block(w, spec, y, emb)
         if spec[1]:
             skips.append(y)
-    y = conv(y, w["out"])
+    y = conv(y, w[OUT])
     return x * (SIGMA**2 / var) + y.float() * (t4 * SIGMA * var.rsqrt())
 
 
 if "--compile" in flags:
-    denoise = torch.compile(denoise)
+    denoise = torch.compile(denoise, dynamic=False)
+    # Rather an error than eager execution that calls itself compiled.
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+
+
+def compiled():
+    """True; an error where `--compile` was asked for and what ran was not whole graphs of compiled kernels."""
+    if "--compile" in flags:
+        from torch._dynamo.utils import counters
+        from torch._inductor import metrics
+
+        graphs, breaks = counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
+        if not graphs or breaks or not (metrics.generated_kernel_count or counters["inductor"]["fxgraph_cache_hit"]):
+            raise RuntimeError(f"compiled {graphs} graphs with {breaks} breaks and {metrics.generated_kernel_count} kernels")
+    return True
+
+
 matrices = [n for n, p in params.items() if p.ndim > 0]
 
 
 def weights():
     w = {}
     for n in matrices:
-        g = params.get(f"{n}_gain", 1.0)
+        g = params[gains[n]] if n in gains else 1.0
         w[n] = prepared(params[n], g)
         if w[n].ndim == 4:
             w[n] = w[n].to(memory_format=layout)
     return w
 
 
-x = torch.randn(batch, 3, RES, RES).to(memory_format=layout)
-noise = torch.randn(batch, 3, RES, RES).to(memory_format=layout)
+x = given.get("x", torch.randn(batch, 3, RES, RES)).to(memory_format=layout)
+noise = given.get("noise", torch.randn(batch, 3, RES, RES)).to(memory_format=layout)
 t = torch.linspace(0.5, 5, batch)
 r = t / 2
 xt, xr = x + noise * t[:, None, None, None], x + noise * r[:, None, None, None]

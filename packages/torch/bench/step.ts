@@ -26,18 +26,27 @@ export const benchConfig: Edm2Config = edm2Config({
 /** FLOPs of a step: a forward of the teacher, a forward and two products backward of the student. */
 export const stepFlops = (config: Edm2Config, batch: number) => 4 * batch * edm2Flops(config);
 
-/** A whole step of consistency training on fixed images: what the reference in PyTorch does, in the same order. */
-export function trainingStep(config: Edm2Config, batch: number): () => number {
+/** Parameters, images and noise of a step: the same numbers on every backend. Gains are 1, so that all of the network bears on its output. */
+export function stepInputs(config: Edm2Config, batch: number) {
   const { resolution, channels } = config;
   const shape: [number, number, number, number] = [batch, resolution, resolution, channels];
-  const x = normal(key(1), shape) as tf.Tensor4D;
-  const noise = normal(key(2), shape) as tf.Tensor4D;
+  const params = initEdm2(config, key(0));
+  for (const name of Object.keys(params).filter((each) => each.endsWith('_gain'))) {
+    params[name]!.dispose();
+    params[name] = tf.scalar(1);
+  }
+  return { params, x: normal(key(1), shape) as tf.Tensor4D, noise: normal(key(2), shape) as tf.Tensor4D };
+}
+
+/** A whole step of consistency training on fixed images: what the reference in PyTorch does, in the same order. Returns the loss. */
+export function trainingStep(config: Edm2Config, batch: number): () => number {
+  const { x, noise, params: initial } = stepInputs(config, batch);
   const t = tf.linspace(0.5, 5, batch) as tf.Tensor1D;
   const r = tf.mul(t, 0.5) as tf.Tensor1D;
   const at = (level: tf.Tensor1D) => tf.add(x, tf.mul(noise, tf.reshape(level, [batch, 1, 1, 1]))) as tf.Tensor4D;
   const [xt, xr] = [at(t), at(r)];
   const optimizer = adam({ beta1: 0.9, beta2: 0.99 });
-  let params = initEdm2(config, key(0));
+  let params = initial;
   let ema = Object.fromEntries(Object.entries(params).map(([name, p]) => [name, tf.clone(p)]));
   let state: OptimizerState = optimizer.init(params);
 
