@@ -30,7 +30,7 @@ function step() {
 function target() {
   const dims = 3072;
   const images = new Uint8Array(value * dims).map((_, i) => (i * 2_654_435_761) >>> 24);
-  const references = referenceSet({ images, shape: [value, dims], cacheBytes: 2 ** 31 });
+  const references = referenceSet({ images, shape: [value, dims], keep: 'float32' });
   const [x0, noise] = [tf.mul(normal(key(2), [128, dims]), 0.3), normal(key(3), [128, dims])];
   const t = Array.from({ length: 128 }, (_, row) => Math.exp(row / 40 - 1.5));
   return async () => {

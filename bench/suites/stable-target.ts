@@ -1,4 +1,4 @@
-import { referenceSet, stableTarget } from '@cm/stable-target';
+import { type KeptAs, referenceSet, stableTarget } from '@cm/stable-target';
 import * as tf from '@tensorflow/tfjs-core';
 import { useBackend } from '../backend';
 import { serve, timed } from '../serve';
@@ -8,9 +8,9 @@ const { about, wait } = await useBackend(process.argv[2]!);
 const { pattern, noise, t } = stableTargetInputs();
 const found: number[] = [];
 
-function target(count: number, cacheBytes: number) {
+function target(count: number, keep: KeptAs) {
   const images = referenceBytes(pattern, count);
-  const references = referenceSet({ images, shape: [count, dims], cacheBytes });
+  const references = referenceSet({ images, shape: [count, dims], keep });
   const x0 = tf.tensor2d(
     Float32Array.from(images.subarray(0, batch * dims), (v) => v / 127.5 - 1),
     [batch, dims],
@@ -30,9 +30,9 @@ function target(count: number, cacheBytes: number) {
 
 await serve(
   {
-    '5,000 references': timed(() => target(5000, 1e9)),
-    '50,000 references': timed(() => target(50_000, 1e9)),
-    '50,000 references, kept as bytes': timed(() => target(50_000, 0)),
+    '5,000 references': timed(() => target(5000, 'float32')),
+    '50,000 references': timed(() => target(50_000, 'float32')),
+    '50,000 references, kept as bytes': timed(() => target(50_000, 'none')),
   },
   { about, check: () => found },
 );

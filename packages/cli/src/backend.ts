@@ -16,6 +16,37 @@ export interface Exactness {
 }
 
 /**
+ * What runs computations with the torch backend set one way and sets it another way after each, so that a network's precision is not that of all else.
+ * Other backends have float32 alone.
+ */
+export async function scopeOf(
+  backend: BackendName,
+  inside: Exactness,
+  outside: Exactness,
+): Promise<<T>(compute: () => T) => T> {
+  if (backend !== 'torch') return (compute) => compute();
+  const { configureTorch } = await import('@cm/torch');
+  return (compute) => {
+    configureTorch(inside);
+    try {
+      return compute();
+    } finally {
+      configureTorch(outside);
+    }
+  };
+}
+
+/** Whether the current backend, of that name, computes on a GPU. */
+export function isOnGpu(name: BackendName): boolean {
+  const backend = tf.backend() as unknown as {
+    numbers(count: number, kernel: string): number[];
+    readonly isUsingGpuDevice: boolean;
+  };
+  if (name === 'torch') return backend.numbers(1, 'has_cuda')[0] === 1;
+  return name === 'tensorflow' && backend.isUsingGpuDevice;
+}
+
+/**
  * Makes a backend the current one: `torch` where libtorch has been set up (`npx cm-torch setup`), else `wasm`, unless one is named.
  *
  * @param named One of {@link backendNames}; `auto` is the same as none.

@@ -6,7 +6,7 @@ import { isInstalled as hasTensorFlow } from '@cm/tfjs-node';
 import { isInstalled as hasTorch } from '@cm/torch';
 import { wasmKernelsInUse } from '@cm/wasm-kernels';
 import * as tf from '@tensorflow/tfjs-core';
-import { type BackendName, backendNames, useBackend } from './backend';
+import { type BackendName, backendNames, isOnGpu, useBackend } from './backend';
 
 /** What is known of a backend. */
 export interface BackendReport {
@@ -108,24 +108,23 @@ interface Torch {
 }
 interface TensorFlow {
   readonly binding: { readonly TF_Version: string };
-  readonly isUsingGpuDevice: boolean;
 }
 
 /** Of the current backend. */
 function factsOf(name: BackendName): Pick<BackendReport, 'version' | 'device' | 'threads'> {
+  const device = isOnGpu(name) ? 'gpu' : 'cpu';
   if (name === 'torch') {
     const { addon, numbers } = tf.backend() as unknown as Torch;
     const ask = (kernel: string, ...args: number[]) => numbers.call(tf.backend(), 1, kernel, ...args)[0]!;
-    const device = ask('has_cuda') ? 'gpu' : 'cpu';
     return { version: `libtorch ${addon.version()}`, device, threads: ask('threads', 0) };
   }
   if (name === 'tensorflow') {
-    const { binding, isUsingGpuDevice } = tf.backend() as unknown as TensorFlow;
+    const { binding } = tf.backend() as unknown as TensorFlow;
     const threads = Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism();
-    return { version: `TensorFlow ${binding.TF_Version}`, device: isUsingGpuDevice ? 'gpu' : 'cpu', threads };
+    return { version: `TensorFlow ${binding.TF_Version}`, device, threads };
   }
   const { simd, threads } = wasmKernelsInUse()!;
-  return { version: `WebAssembly, ${simd} SIMD`, device: 'cpu', threads };
+  return { version: `WebAssembly, ${simd} SIMD`, device, threads };
 }
 
 function speedOf(seconds: number): Speed {

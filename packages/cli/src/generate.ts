@@ -1,7 +1,7 @@
 import { toPixels } from '@cm/samplers';
 import type { Precision } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
-import { type BackendName, useBackend } from './backend';
+import { type BackendName, scopeOf, useBackend } from './backend';
 import {
   type GuidanceChoice,
   type Guide,
@@ -67,17 +67,8 @@ export async function withGenerator<T>(
   const guide = guidance && (await openGuide(file, guidance));
   const exactness = { deterministic: true, ...(precision !== undefined && { precision }) };
   const backend = await useBackend(options.backend, threads, exactness);
-  const { configureTorch } = await import('@cm/torch');
   // The precision is that of the model alone: features of its images are computed in float32.
-  const exactly = (compute: () => Uint8Array | undefined) => {
-    if (backend !== 'torch') return compute();
-    configureTorch(exactness);
-    try {
-      return compute();
-    } finally {
-      configureTorch({});
-    }
-  };
+  const exactly = await scopeOf(backend, exactness, {});
   const noise = noiseOf(seed);
   const size = imageShape.reduce((product, extent) => product * extent, 1);
   return withModel(file, guide, (model) =>

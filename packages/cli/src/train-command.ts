@@ -76,7 +76,7 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
     ...(flags.transfer !== undefined && { transfer: flags.transfer }),
     ...(file.network && { network: file.network }),
   };
-  const { publishedNetwork, startOf } = await import('./train-network');
+  const { networkChanges, publishedNetwork, startOf } = await import('./train-network');
   if (flags.dryRun) {
     const { planText } = await import('./train-plan');
     const isKnown = source.transfer !== undefined || source.random || source.network !== undefined;
@@ -93,6 +93,8 @@ async function runTraining(name: string, flags: Flags, { out, err }: Output): Pr
   };
   const [data, folder] = [needed('data'), needed('out')];
   const start = await startOf(resolved.recipe, source);
+  const changes = networkChanges(resolved.recipe, start.config);
+  if (changes.length > 0) err(`cm: not the network of the recipe: ${changes.join('; ')}\n`);
 
   const { useBackend } = await import('./backend');
   const { processGroup, transportText } = await import('./processes');

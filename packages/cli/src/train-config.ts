@@ -75,7 +75,6 @@ const runRules = {
   microBatch: whole,
   flip: flag,
   recompute: flag,
-  keepReferences: flag,
   sigmaMax: number,
   saveEvery: whole,
   keepStates: whole,
@@ -101,8 +100,6 @@ export interface RunSettings {
   readonly flip: boolean;
   /** Whether the backward pass computes activations again instead of keeping them. */
   readonly recompute: boolean;
-  /** Whether all references stay on the backend in float32 whatever their size, or else those of less than 1 GiB. */
-  readonly keepReferences: boolean;
   /** Noise level that samples start from, but in phases, which have their own. */
   readonly sigmaMax: number;
   readonly saveEvery: number;

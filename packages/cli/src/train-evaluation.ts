@@ -50,7 +50,7 @@ export interface ReferenceOptions {
 
 /** Statistics of the training images: of a file, or else of the run folder. */
 export async function referenceStatistics(
-  { extract }: Extractor,
+  extract: FeatureExtractor,
   { images: source }: TrainingData,
   { given, folder, communicator, onProgress }: ReferenceOptions,
 ): Promise<Gaussian> {

@@ -4,7 +4,8 @@ import { openCheckpoint } from '@cm/checkpoints/node';
 import type { Recipe } from '@cm/ect';
 import { dhariwalUNetConfig, edmPresets, songUNetConfig } from '@cm/edm-unet';
 import { type Edm2Size, edm2Config, edm2Preset } from '@cm/edm2-unet';
-import { type NetworkConfig, networkConfigOf } from './network';
+import { differences } from './differences';
+import { type NetworkConfig, networkConfigOf, networkOf } from './network';
 import { checkKey, type FileConfig } from './train-config';
 
 /** Where the parameters before training come from. */
@@ -53,6 +54,16 @@ export function publishedNetwork({ name, network, start }: Recipe): NetworkConfi
   if (!preset) throw new Error(`${name}: network is ${network}, expected EDM2, DDPM++, NCSN++ or ADM`);
   const numBlocks = preset.numBlocks * (network.includes('twice the blocks') ? 2 : 1);
   return { family: 'edm', config: { ...preset, numBlocks } };
+}
+
+/** How a network differs from the one that a recipe names, as text: `network.parameters: 55,733,891, here 48,275`. */
+export function networkChanges(recipe: Recipe, config: NetworkConfig): string[] {
+  const [published, own] = [networkOf(publishedNetwork(recipe)), networkOf(config)].map((network) => ({
+    resolution: network.imageShape[0],
+    classes: network.classes,
+    parameters: network.parameters,
+  }));
+  return differences(published, own, 'network').map(({ path, a, b }) => `${path}: ${a}, here ${b}`);
 }
 
 const families = {

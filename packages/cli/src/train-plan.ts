@@ -2,6 +2,7 @@ import { describeRecipe } from '@cm/sct';
 import { type NetworkConfig, networkOf } from './network';
 import { sizeOf } from './table';
 import { costOf } from './train-cost';
+import { networkChanges } from './train-network';
 import type { ResolvedRun } from './train-recipe';
 
 /** A run in full, for a terminal: the recipe, what it changes of the published one, the network and what it costs, and the run's own numbers. */
@@ -25,9 +26,10 @@ export function planText({ recipe, run, changes }: ResolvedRun, config: NetworkC
         .join(', '),
     ],
   ];
+  const all = [...changes, ...networkChanges(recipe, config)];
   const changed =
-    changes.length > 0
-      ? [`  changed        ${changes.join('; ')}`, '                 so the published numbers are not to be expected']
+    all.length > 0
+      ? [`  changed        ${all.join('; ')}`, '                 so the published numbers are not to be expected']
       : [];
   return [describeRecipe(recipe), ...changed, ...facts.map(([name, fact]) => `  ${name.padEnd(15)}${fact}`)].join('\n');
 }

@@ -58,7 +58,6 @@ function defaultsOf({ batchSize, steps }: Recipe): RunSettings {
     microBatch: batchSize,
     flip: false,
     recompute: false,
-    keepReferences: false,
     sigmaMax: 80,
     saveEvery: part(1 / 100),
     keepStates: 3,

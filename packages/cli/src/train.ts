@@ -22,9 +22,9 @@ import {
 import { jsonLines, loadState, saveSnapshots, saveState, tensorBoard } from '@cm/trainer/node';
 import * as tf from '@tensorflow/tfjs-core';
 import '@cm/gradients';
-import type { BackendName } from './backend';
+import { type BackendName, type Exactness, isOnGpu, scopeOf } from './backend';
 import { type Network, networkOf, parametersOf } from './network';
-import { checkData, openData, referencesOf } from './train-data';
+import { checkData, loadData, openData, referencesOf } from './train-data';
 import { type EvaluatorOptions, type Extractor, evaluator, referenceStatistics } from './train-evaluation';
 import { openRunFolder } from './train-folder';
 import type { Start } from './train-network';
@@ -36,7 +36,7 @@ export interface TrainOptions extends ResolvedRun {
   readonly data: string;
   /** The run folder. */
   readonly out: string;
-  readonly backend: { readonly name: BackendName; readonly precision: string };
+  readonly backend: { readonly name: BackendName; readonly precision: NonNullable<Exactness['precision']> };
   /** Measures Fréchet distances. Default: none are measured. */
   readonly extractor?: Extractor;
   /** Statistics file that distances are taken from. Default: of the training images. */
@@ -64,15 +64,14 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
   const network = networkOf(start.config, run);
   const objective = objectiveOf(recipe);
   const { references } = recipe.estimator.name === 'stable-target' ? recipe.estimator : { references: undefined };
-  const data = await openData(options.data, {
-    whole: references === 'all' || references === 'all-of-class',
-    onProgress: counting('images read'),
-  });
+  const whole = references === 'all' || references === 'all-of-class';
+  let data = await openData(options.data);
   const held: tf.Tensor[] = [];
   try {
-    checkData(options.data, data, network);
+    checkData(options.data, data, network, { whole });
     const settings = { recipe, run, network: network.arguments, start: start.name, data: data.facts, backend };
     await inFirst(communicator, () => openRunFolder(out, settings));
+    data = await loadData(data, { whole, onProgress: counting('images read') });
 
     const optimizer = (recipe.optimizer.name === 'radam' ? rAdam : adam)(recipe.optimizer);
     const averages = averagesOf(recipe);
@@ -86,8 +85,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
     if (communicator && communicator.rank > 0) found = await load();
     const state = found ?? newState(network, start, { optimizer, averages, key: split(key(run.seed), 'training') });
 
-    const set =
-      references === 'all' || references === 'all-of-class' ? referencesOf(data, run.keepReferences) : undefined;
+    const set = whole ? referencesOf(data, { onGpu: isOnGpu(backend.name) }) : undefined;
     const diffusion = recipe.estimator.name === 'distillation' ? frozen(network, start, held) : undefined;
     const average = Object.keys(averages)[0]!;
     const together = communicator && { communicator };
@@ -96,13 +94,16 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainingEven
     if (extractor && without >= 0) {
       onMessage(`Fréchet distances are not measured in training: process ${without} has no network for them`);
     } else if (extractor) {
-      const reference = await referenceStatistics(extractor, data, {
+      const deterministic = true;
+      const inFloat32 = await scopeOf(backend.name, { deterministic }, { deterministic, precision: backend.precision });
+      const extract = (images: tf.Tensor4D) => inFloat32(() => extractor.extract(images));
+      const reference = await referenceStatistics(extract, data, {
         folder: out,
         onProgress: counting('features of training images'),
         ...(options.reference !== undefined && { given: options.reference }),
         ...together,
       });
-      distance = { extract: extractor.extract, reference };
+      distance = { extract, reference };
     }
     const inBatch = references === 'batch' || references === 'batch-of-class';
     const shared =

@@ -165,7 +165,7 @@ describe('evaluation in training by several processes', () => {
     const evaluated = async (name: string, communicator?: Communicator) => {
       const own = { folder: at(name), ...(communicator && { communicator }) };
       const data = { images } as unknown as TrainingData;
-      const reference = await referenceStatistics(colours, data, { ...own, onProgress: () => {} });
+      const reference = await referenceStatistics(colours.extract, data, { ...own, onProgress: () => {} });
       const distance = { extract: colours.extract, reference };
       return evaluator({ network, recipe, run, average: 'a', distance, ...own })(state);
     };

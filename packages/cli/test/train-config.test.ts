@@ -129,6 +129,14 @@ describe('cm train --dry-run', () => {
     expect(out).toMatch(/changed +batchSize: 128, here 64\n +so the published numbers are not to be expected/);
   });
 
+  it('says that a checkpoint is of another network than the recipe’s', async () => {
+    const snapshot = fileURLToPath(new URL('../../checkpoints/test/fixtures/edm2-snapshot.pkl', import.meta.url));
+    const { out } = await dryRun('sct-imagenet64-s', '--transfer', snapshot);
+    expect(out).toMatch(
+      /changed +network\.resolution: 64, here 8; network\.classes: 1000, here 4; network\.parameters: 28/,
+    );
+  });
+
   it('names the nearest recipe, and options that do not fit', async () => {
     expect((await dryRun('sct-cifra10')).err).toMatch(/no recipe sct-cifra10, did you mean sct-cifar10\?/);
     expect((await dryRun('sct-cifar10', '--batch', '0')).err).toMatch(/--batch is 0, expected a whole number from 1/);

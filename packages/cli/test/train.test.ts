@@ -9,15 +9,17 @@ import { loadCifar10, writeEdmDataset } from '@cm/datasets/node';
 import { readStatistics } from '@cm/fid';
 import { key } from '@cm/random';
 import { recipes } from '@cm/sct';
+import { isInstalled } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
 import { decode } from 'fast-png';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../src';
-import { useBackend } from '../src/backend';
+import { scopeOf, useBackend } from '../src/backend';
 import { networkConfigOf, networkOf, parametersOf } from '../src/network';
 import type { Trace } from '../src/profile';
 import { train as trainInto } from '../src/train';
 import { configOf } from '../src/train-config';
+import { keptAs } from '../src/train-data';
 import { startOf } from '../src/train-network';
 import { resolveRun } from '../src/train-recipe';
 import { doubled } from './doubled';
@@ -40,9 +42,9 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-async function train(argv: readonly string[], onError: (text: string) => void = () => {}) {
+async function train(argv: readonly string[], onError: (text: string) => void = () => {}, backend = 'wasm') {
   let [out, err] = ['', ''];
-  const status = await run(['train', ...argv, '--backend', 'wasm'], {
+  const status = await run(['train', ...argv, '--backend', backend], {
     out: (text) => {
       out += text;
     },
@@ -153,12 +155,65 @@ describe('CIFAR-10', () => {
     expect(new Set(inTraining).size).toBeGreaterThan(50);
   });
 
+  it('says that the network is none of the recipe', async () => {
+    const { err } = await train([...argv, join(folder, 'cifar10'), '--seed', '1']);
+    expect(err).toContain('cm: not the network of the recipe: network.parameters: 55733891, here 48275\n');
+  });
+
   it('refuses another configuration in the same folder, naming what differs', async () => {
     const out = join(folder, 'cifar10');
     const { status, err } = await train([...argv, out, '--seed', '3', '--batch', '2']);
     expect(status).toBe(1);
     expect(err).toMatch(/recipe\.batchSize is 4 there and 2 here, run\.seed is 0 there and 3 here/);
   });
+});
+
+it('refuses data that do not fit before it reads them all, and makes no folder', async () => {
+  const data = join(folder, 'large.zip');
+  await writeEdmDataset(data, doubled(await loadCifar10(cifar10)));
+  const out = join(folder, 'refused');
+  const argv = ['sct-cifar10', '--data', data, '--init', 'random', '--config', tiny('cifar10'), '--out', out];
+  const { status, err } = await train(argv);
+  expect(status).toBe(1);
+  expect(err).toContain('large.zip: images are [64,64,3], expected [32,32,3] for the network');
+  expect(err).not.toContain('images read');
+  expect(existsSync(out)).toBe(false);
+});
+
+it.runIf(isInstalled())('takes targets in float32 where the network computes in bfloat16', async () => {
+  const { steps: _, ...settings } = JSON.parse(readFileSync(tiny('cifar10'), 'utf8')) as { steps: number };
+  const config = join(folder, 'precision.json');
+  writeFileSync(
+    config,
+    JSON.stringify({ ...settings, steps: 3, batchSize: 16, microBatch: 16, gridImages: 1, noise: { mean: 2, std: 1 } }),
+  );
+  const runs: ReturnType<typeof logOf>[] = [];
+  for (const precision of ['float32', 'bfloat16']) {
+    const out = join(folder, precision);
+    const run = ['sct-cifar10', '--data', cifar10, '--init', 'random', '--config', config, '--out', out];
+    const { status } = await train([...run, '--threads', '1', '--precision', precision], undefined, 'torch');
+    expect(status).toBe(0);
+    runs.push(logOf(out).filter(({ type }) => type === 'step'));
+  }
+  const [exact, narrow] = runs as [(typeof runs)[0], (typeof runs)[0]];
+  expect(exact[0]!.stats.effectiveSampleSize).toBeGreaterThan(1.5);
+  expect(narrow.map(({ stats }) => stats)).toEqual(exact.map(({ stats }) => stats));
+  expect(stateOf(join(folder, 'bfloat16'))).not.toEqual(stateOf(join(folder, 'float32')));
+});
+
+it.runIf(isInstalled())('has a scope of another precision than that of the network', async () => {
+  await useBackend('torch', 1, { precision: 'bfloat16' });
+  const inFloat32 = await scopeOf('torch', {}, { precision: 'bfloat16' });
+  const value = 1 + 2 ** -12;
+  const product = () => tf.tidy(() => tf.matMul(tf.fill([1, 1], value), tf.ones([1, 1])).dataSync()[0]);
+  expect([product(), inFloat32(product), product()]).toEqual([1, value, 1]);
+  await useBackend('torch', 1);
+});
+
+it('keeps references on the backend as they fit there', () => {
+  const [cifar10, imagenet64] = [50_000 * 3072, 1_281_167 * 12_288];
+  expect([keptAs(cifar10, true), keptAs(cifar10, false)]).toEqual(['float32', 'float32']);
+  expect([keptAs(imagenet64, true), keptAs(imagenet64, false)]).toEqual(['bytes', 'none']);
 });
 
 describe('with an extractor of features', () => {

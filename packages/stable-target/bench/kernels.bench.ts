@@ -37,11 +37,11 @@ for (const backend of isInstalled() ? ['torch', 'wasm'] : ['wasm']) {
   const noise = normal(key(3), [batch, dims]);
   const rows = normal(key(5), [count, dims]);
   const weights = normal(key(6), [batch, count]);
-  for (const [what, cacheBytes] of [
-    ['kept', 4e9],
-    ['from bytes', 0],
+  for (const [what, keep] of [
+    ['kept', 'float32'],
+    ['from bytes', 'none'],
   ] as const) {
-    const references = referenceSet({ images, shape: [count, dims], cacheBytes });
+    const references = referenceSet({ images, shape: [count, dims], keep });
     for (const [levels, logNormal] of [
       ['ln t ~ N(0, 1.5)', [0, 1.5]],
       ['ln t ~ N(−1.1, 2)', [-1.1, 2]],

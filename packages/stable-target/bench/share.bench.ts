@@ -4,7 +4,7 @@ import { valueAndGrads } from '@cm/gradients';
 import { key, normal, normalArray } from '@cm/random';
 import { useWasm } from '@cm/testing/wasm';
 import * as tf from '@tensorflow/tfjs-core';
-import { referenceSet, stableTarget } from '../src';
+import { type KeptAs, referenceSet, stableTarget } from '../src';
 
 // The stable target's cost as a share of a training step on CIFAR-10: whole set as references, batch 128, a network of the recipe's size. The
 // network's part is measured on few rows and scaled by their number: it is all but proportional to them.
@@ -41,15 +41,15 @@ const target = (references: Parameters<typeof stableTarget>[0]['references']) =>
   result.posteriorMean.dataSync();
   tf.dispose({ ...result });
 };
-const measure = (cacheBytes: number) => {
-  const references = referenceSet({ images, shape: [count, ...shape], cacheBytes });
+const measure = (keep: KeptAs) => {
+  const references = referenceSet({ images, shape: [count, ...shape], keep });
   target(references)();
   const ms = time(target(references), 3);
   references.dispose();
   return ms;
 };
-const fromBytes = measure(0);
-const kept = measure(1e9);
+const fromBytes = measure('none');
+const kept = measure('float32');
 target('batch')();
 const inBatch = time(target('batch'), 5);
 

@@ -1,6 +1,7 @@
 export {
   type Chunk,
   type ClassReferences,
+  type KeptAs,
   type ReferenceSet,
   type ReferenceSetOptions,
   referenceSet,

@@ -1,5 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { fused } from './fused';
+import { arraySource } from './array-source';
+import type { PackedRows, Source } from './source';
+import { tensorSource } from './tensor-source';
+
+/**
+ * How samples stay on the backend between calls:
+ *
+ * - `float32`: as they are used, 4 bytes a value;
+ * - `bytes`, which only bytes can: exactly, one byte a value where the backend has the fused kernel `ReferenceRows`, else 4/3, and converted there in every call;
+ * - `none`: not at all. Every call converts the array, on the calling thread.
+ */
+export type KeptAs = 'float32' | 'bytes' | 'none';
 
 /** What a {@link ReferenceSet} is made from. */
 export interface ReferenceSetOptions {
@@ -12,11 +23,8 @@ export interface ReferenceSetOptions {
   readonly shape?: readonly number[];
   /** Class of each sample, for class-conditional targets. */
   readonly labels?: ArrayLike<number>;
-  /**
-   * Bytes up to which float32 copies of the samples stay on the backend between calls. Larger sets are converted chunk by chunk in
-   * every call. Default 100,000,000.
-   */
-  readonly cacheBytes?: number;
+  /** Default: `float32` where that takes 100 MB or less, else `none`. It changes speed and memory, and results by float32's rounding alone. */
+  readonly keep?: KeptAs;
   /** Samples in a chunk. Default: as many as make 16 MB in float32, 64 at least. It changes speed and memory, not results. */
   readonly chunkSize?: number;
 }
@@ -32,11 +40,11 @@ export interface ReferenceSet {
   /** Where chunks begin and end, in order. */
   readonly chunks: readonly Chunk[];
   /**
-   * A chunk's samples as rows [x' , |x'|², 1] of a matrix [size, dims + 2], x' being centred. The set keeps it or not, as
-   * {@link ReferenceSetOptions.cacheBytes} says: `use` must not dispose or keep it.
+   * A chunk's samples as rows [x' , |x'|², 1] of a matrix [size, dims + 2], x' being centred. It is kept or not, as
+   * {@link ReferenceSetOptions.keep} says: `use` must not dispose or keep it.
    */
   withChunk<T>(chunk: Chunk, use: (rows: tf.Tensor2D) => T): T;
-  /** The samples of one class as a set of their own, built once; undefined for a class that has none. */
+  /** The samples of one class as a set of their own, built once, without copying arrays; undefined for a class that has none. */
   ofClass(label: number): ClassReferences | undefined;
   /** Frees what is kept on the backend; the set is of no use afterwards. */
   dispose(): void;
@@ -49,11 +57,14 @@ export interface Chunk {
   readonly end: number;
 }
 
-/** The samples of one class, and where each of the whole set's samples is among them (−1: elsewhere). */
+/** The samples of one class, and of each sample of the whole set where it is among those of its own class. */
 export interface ClassReferences {
   readonly references: ReferenceSet;
   readonly positionOf: Int32Array;
 }
+
+/** Bytes up to which a set stays on the backend in float32 where nothing is said. */
+const SMALL = 100_000_000;
 
 /**
  * A set of reference samples for {@link stableTarget}. Norms and mean are computed here, once, in float64 for arrays.
@@ -82,7 +93,7 @@ export interface ClassReferences {
  * ```
  */
 export function referenceSet(options: ReferenceSetOptions): ReferenceSet {
-  const { images, labels, cacheBytes = 100_000_000 } = options;
+  const { images, labels } = options;
   const shape = options.shape ?? (images instanceof tf.Tensor ? images.shape : undefined);
   if (!shape) throw new Error('referenceSet: shape is missing, expected [count, ...shape of one sample] for an array');
   const [count = 0, ...sampleShape] = shape;
@@ -99,141 +110,91 @@ export function referenceSet(options: ReferenceSetOptions): ReferenceSet {
   if (!(Number.isInteger(chunkSize) && chunkSize > 0)) {
     throw new Error(`referenceSet: chunkSize is ${chunkSize}, expected a whole number, 1 or more`);
   }
+  const { keep = count * (dims + 2) * 4 <= SMALL ? 'float32' : 'none' } = options;
+  if (keep === 'bytes' && !(images instanceof Uint8Array)) {
+    throw new Error("referenceSet: keep is 'bytes', expected images that are a Uint8Array");
+  }
+  const source = images instanceof tf.Tensor ? tensorSource(images, dims) : arraySource(images, dims);
+  return setOf(source, { keep, chunkSize, sampleShape, ...(labels && { labels: Int32Array.from(labels) }) });
+}
 
+interface SetOptions {
+  readonly keep: KeptAs;
+  readonly chunkSize: number;
+  readonly sampleShape: readonly number[];
+  readonly labels?: Int32Array;
+}
+
+function setOf(source: Source, options: SetOptions): ReferenceSet {
+  const { keep, chunkSize, sampleShape, labels } = options;
+  const { count, mean } = source;
   const chunks: Chunk[] = [];
   for (let begin = 0; begin < count; begin += chunkSize) {
     chunks.push({ index: chunks.length, begin, end: Math.min(begin + chunkSize, count) });
   }
-  const { mean, rows, free } =
-    images instanceof tf.Tensor ? ofTensor(images, count, dims) : ofArray(images, count, dims);
-  const keeps = count * (dims + 2) * 4 <= cacheBytes;
-  const kept: (tf.Tensor2D | undefined)[] = [];
-  const classes = new Map<number, ClassReferences | undefined>();
-  const ownLabels = labels && Int32Array.from(labels);
+  const matrices: tf.Tensor2D[] = [];
+  const packs: PackedRows[] = [];
+  const classes = new Map<number, ClassReferences>();
+  let grouped: ReturnType<typeof byLabel> | undefined;
+  const passing = <T>(matrix: tf.Tensor2D, use: (rows: tf.Tensor2D) => T): T => {
+    try {
+      return use(matrix);
+    } finally {
+      tf.dispose(matrix);
+    }
+  };
 
   return {
     count,
     sampleShape,
-    ...(ownLabels && { labels: ownLabels }),
+    ...(labels && { labels }),
     mean,
     chunks,
     withChunk(chunk, use) {
       if (mean.isDisposed) throw new Error('stableTarget: references have been disposed');
-      if (!keeps) {
-        const matrix = rows(chunk);
-        try {
-          return use(matrix);
-        } finally {
-          tf.dispose(matrix);
-        }
+      const { index } = chunk;
+      switch (keep) {
+        case 'float32':
+          matrices[index] ??= tf.keep(source.rows(chunk));
+          return use(matrices[index]);
+        case 'bytes':
+          packs[index] ??= source.packed!(chunk);
+          return passing(packs[index].rows(), use);
+        case 'none':
+          return passing(source.rows(chunk), use);
       }
-      kept[chunk.index] ??= tf.keep(rows(chunk));
-      return use(kept[chunk.index]!);
     },
     ofClass(label) {
-      if (!ownLabels) throw new Error('stableTarget: labels were given, expected references with labels');
-      if (!classes.has(label)) classes.set(label, classReferences(options, ownLabels, label, sampleShape));
-      return classes.get(label);
+      if (!labels) throw new Error('stableTarget: labels were given, expected references with labels');
+      const known = classes.get(label);
+      if (known) return known;
+      grouped ??= byLabel(labels);
+      const members = grouped.members.get(label);
+      if (!members) return undefined;
+      const own = setOf(source.subset(Int32Array.from(members)), { keep, chunkSize, sampleShape });
+      const made = { references: own, positionOf: grouped.positionOf };
+      classes.set(label, made);
+      return made;
     },
     dispose() {
-      tf.dispose([mean, ...kept.filter((matrix) => matrix !== undefined)]);
-      kept.length = 0;
-      for (const entry of classes.values()) entry?.references.dispose();
+      // Chunks that were never used left holes.
+      tf.dispose(matrices.filter((matrix) => matrix !== undefined));
+      for (const pack of packs) pack?.dispose();
+      matrices.length = packs.length = 0;
+      for (const { references } of classes.values()) references.dispose();
       classes.clear();
-      free();
+      source.free();
     },
   };
 }
 
-/** How samples become chunks: rows [x', |x'|², 1] of a range. */
-interface Source {
-  readonly mean: tf.Tensor1D;
-  rows(chunk: Chunk): tf.Tensor2D;
-  free(): void;
-}
-
-function ofTensor(images: tf.Tensor, count: number, dims: number): Source {
-  const flat = tf.keep(tf.tidy(() => tf.clone(tf.reshape(images, [count, dims])))) as tf.Tensor2D;
-  const mean = tf.keep(tf.mean(flat, 0)) as tf.Tensor1D;
-  return {
-    mean,
-    rows: ({ begin, end }) =>
-      tf.tidy(() => {
-        const centred = tf.sub(tf.slice(flat, begin, end - begin), mean) as tf.Tensor2D;
-        return tf.concat([centred, tf.sum(tf.square(centred), 1, true) as tf.Tensor2D, tf.ones([end - begin, 1])], 1);
-      }),
-    free: () => tf.dispose(flat),
-  };
-}
-
-function ofArray(images: Uint8Array | Float32Array, count: number, dims: number): Source {
-  // A byte v is read as v/127.5 − 1.
-  const [scale, zero] = images instanceof Uint8Array ? [1 / 127.5, -1] : [1, 0];
-  const sums = new Float64Array(dims);
-  for (let i = 0, at = 0; i < count; i++) for (let d = 0; d < dims; d++, at++) sums[d]! += images[at]!;
-  const means = Float32Array.from(sums, (sum) => (sum / count) * scale + zero);
-  if (means.some((value) => !Number.isFinite(value)))
-    throw new Error('referenceSet: images has a value that is not finite');
-
-  const shifts = Float64Array.from(means, (mean) => zero - mean);
-  const width = dims + 2;
-  const rows = ({ begin, end }: Chunk) => {
-    const converted = images instanceof Uint8Array && fromBytes(images.subarray(begin * dims, end * dims), shifts);
-    if (converted) return converted;
-    const matrix = new Float32Array((end - begin) * width);
-    for (let to = 0, from = begin * dims; to < matrix.length; to += width) {
-      let square = 0;
-      for (let d = 0; d < dims; d++, from++) {
-        const centred = images[from]! * scale + shifts[d]!;
-        matrix[to + d] = centred;
-        square += centred * centred;
-      }
-      matrix[to + dims] = square;
-      matrix[to + dims + 1] = 1;
-    }
-    return tf.tensor2d(matrix, [end - begin, width]);
-  };
-  return { mean: tf.keep(tf.tensor1d(means)), rows, free: () => {} };
-}
-
-/** Rows [x', |x'|², 1] of bytes, by the fused kernel where the backend has it. Bytes get there as a tensor of bool, whose values they are. */
-function fromBytes(bytes: Uint8Array, shifts: Float64Array): tf.Tensor2D | undefined {
-  if (!tf.getKernel('ReferenceRows', tf.getBackend())) return undefined;
-  const dims = shifts.length;
-  return tf.tidy(() => {
-    const inputs = {
-      bytes: tf.tensor2d(bytes, [bytes.length / dims, dims], 'bool'),
-      shift: tf.tensor1d(Float32Array.from(shifts)),
-    };
-    return fused('ReferenceRows', inputs)![0] as tf.Tensor2D;
+/** The samples of each label in order, and of each sample its place among them. */
+function byLabel(labels: Int32Array): { members: Map<number, number[]>; positionOf: Int32Array } {
+  const members = new Map<number, number[]>();
+  const positionOf = labels.map((label, i) => {
+    const own = members.get(label) ?? [];
+    if (own.length === 0) members.set(label, own);
+    return own.push(i) - 1;
   });
-}
-
-function classReferences(
-  { images, cacheBytes, chunkSize }: ReferenceSetOptions,
-  labels: Int32Array,
-  label: number,
-  sampleShape: readonly number[],
-): ClassReferences | undefined {
-  const positionOf = new Int32Array(labels.length).fill(-1);
-  const members: number[] = [];
-  labels.forEach((own, i) => {
-    if (own === label) positionOf[i] = members.push(i) - 1;
-  });
-  if (members.length === 0) return undefined;
-  const shape = [members.length, ...sampleShape];
-  const rest = { ...(cacheBytes !== undefined && { cacheBytes }), ...(chunkSize !== undefined && { chunkSize }) };
-  if (images instanceof tf.Tensor) {
-    const gathered = tf.tidy(() => tf.gather(images, tf.tensor1d(members, 'int32')));
-    const references = referenceSet({ images: gathered, ...rest });
-    tf.dispose(gathered);
-    return { references, positionOf };
-  }
-  const dims = sampleShape.reduce((product, extent) => product * extent, 1);
-  const gathered =
-    images instanceof Uint8Array ? new Uint8Array(members.length * dims) : new Float32Array(members.length * dims);
-  members.forEach((from, to) => {
-    gathered.set(images.subarray(from * dims, (from + 1) * dims), to * dims);
-  });
-  return { references: referenceSet({ images: gathered, shape, ...rest }), positionOf };
+  return { members, positionOf };
 }

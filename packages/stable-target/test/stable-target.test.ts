@@ -2,7 +2,7 @@ import { expectClose, expectNoLeak, onEveryBackend, readSafetensorsFixture, unit
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { posteriorLogWeights, referenceSet, stableTarget } from '../src';
+import { type KeptAs, posteriorLogWeights, referenceSet, stableTarget } from '../src';
 
 const { tensors } = readSafetensorsFixture(new URL('fixtures/stable-target.safetensors', import.meta.url));
 const data = <T = Float64Array>(name: string) => tensors[name]!.data as unknown as T;
@@ -168,12 +168,14 @@ onEveryBackend(() => {
           d: fc.integer({ min: 1, max: 5 }),
           seed: fc.nat(1e6),
           chunkSize: fc.integer({ min: 1, max: 13 }),
-          cacheBytes: fc.constantFrom(0, 1e6),
+          keep: fc.constantFrom('float32' as const, 'bytes' as const, 'none' as const),
           spread: fc.constantFrom(0.01, 1, 30),
         }),
-        ({ n, rows, d, seed, chunkSize, cacheBytes, spread }) => {
+        ({ n, rows, d, seed, chunkSize, keep, spread }) => {
           tf.tidy(() => {
-            const images = unit(`r${seed}`, [n, d]);
+            const numbers = unit(`r${seed}`, [n, d]);
+            const bytes = Uint8Array.from(numbers, (value) => 128 + 40 * value);
+            const images = keep === 'bytes' ? Float32Array.from(bytes, (byte) => byte / 127.5 - 1) : numbers;
             const nested = (values: Float32Array, count: number) =>
               Array.from({ length: count }, (_, i) => Array.from(values.subarray(i * d, (i + 1) * d)));
             const references = nested(images, n);
@@ -183,7 +185,7 @@ onEveryBackend(() => {
             );
             const noise = nested(unit(`e${seed}`, [rows, d]), rows);
             const t = Array.from({ length: rows }, (_, row) => spread * (1 + row));
-            const set = referenceSet({ images, shape: [n, d], chunkSize, cacheBytes });
+            const set = referenceSet({ images: keep === 'bytes' ? bytes : images, shape: [n, d], chunkSize, keep });
             const { posteriorMean } = stableTarget({
               references: set,
               x0: tf.tensor2d(x0, [rows, d]),
@@ -298,7 +300,7 @@ onEveryBackend(() => {
     const set = referenceSet({
       images: new Uint8Array(n * d).map((_, i) => (i * 7919) % 256),
       shape: [n, d],
-      cacheBytes: 0,
+      keep: 'none',
       chunkSize: 500,
     });
     const x0 = tensor('x', [16, d]);
@@ -318,6 +320,46 @@ onEveryBackend(() => {
     // In float32 the whole set would have 5.3 MB.
     expect(peak).toBeLessThan(1e6);
     expect(tf.memory().numBytes).toBe(before);
+  });
+
+  it('keeps bytes on the backend as bytes, exactly, of classes too, and frees them', () => {
+    const [n, d] = [300, 64];
+    const images = Uint8Array.from({ length: n * d }, (_, i) => (i < 256 ? i : (i * 7919) >> 3));
+    const labels = Array.from({ length: n }, (_, i) => (i * 5) % 3);
+    const make = (keep: KeptAs) => referenceSet({ images, shape: [n, d], labels, keep, chunkSize: 77 });
+    const before = tf.memory();
+    const [kept, converted] = [make('bytes'), make('none')];
+    for (const [mine, expected] of [
+      [kept, converted],
+      [kept.ofClass(2)!.references, converted.ofClass(2)!.references],
+    ] as const) {
+      expect(mine.chunks).toEqual(expected.chunks);
+      for (const chunk of mine.chunks) {
+        tf.tidy(() => {
+          const [rows, exact] = [mine, expected].map((set) => set.withChunk(chunk, tf.clone)) as [tf.Tensor, tf.Tensor];
+          const parts = (of: tf.Tensor) => tf.split(of, [d, 1, 1], 1);
+          const [values, squares, ones] = parts(rows);
+          const [exactValues, exactSquares, exactOnes] = parts(exact);
+          expectClose(values!, exactValues!, 2.5e-7);
+          expectClose(squares!, exactSquares!, 1e-6);
+          expectClose(ones!, exactOnes!, 0);
+        });
+      }
+    }
+    const means = 4 * 4 * d;
+    const isFused = tf.getKernel('ReferenceRows', tf.getBackend()) !== undefined;
+    const bytes = (count: number) => count * (isFused ? d : 4 * (Math.ceil(d / 3) + 1));
+    const shifts = (sets: readonly { chunks: readonly unknown[] }[]) =>
+      sets.reduce((sum, { chunks }) => sum + 4 * d * chunks.length, 0);
+    expect(tf.memory().numBytes - before.numBytes).toBe(
+      means + bytes(n) + bytes(100) + shifts([kept, kept.ofClass(2)!.references]),
+    );
+    kept.dispose();
+    converted.dispose();
+    expect(tf.memory().numTensors).toBe(before.numTensors);
+    expect(() => referenceSet({ images: new Float32Array(4), shape: [2, 2], keep: 'bytes' })).toThrow(
+      "keep is 'bytes', expected images that are a Uint8Array",
+    );
   });
 
   it('names the argument that does not fit', () => {

@@ -1,3 +1,4 @@
+import { TrainingError } from './error';
 import type { TrainingEvent } from './events';
 
 /** Something that keeps events: `jsonLines` and `tensorBoard` of `@cm/trainer/node`, or a service of your own. */
@@ -11,14 +12,24 @@ export interface LogSink {
 /**
  * The events of a trainer, each written to the sinks before it is passed on, and so before the state after it is saved. The sinks are closed at
  * the end, however it comes.
+ *
+ * @throws TrainingError `save-failed` when a sink cannot write, as on a full disk; what the events throw
  */
 export async function* logTo(
   events: AsyncIterable<TrainingEvent>,
   ...sinks: readonly LogSink[]
 ): AsyncGenerator<TrainingEvent, void, undefined> {
+  let saved = 'No state was saved in this run';
   try {
     for await (const event of events) {
-      for (const sink of sinks) await sink.write(event);
+      if (event.type === 'saved') saved = `The newest saved state is ${event.file}`;
+      try {
+        for (const sink of sinks) await sink.write(event);
+      } catch (error) {
+        const at = `Training stopped after ${event.step} steps (${event.images} images)`;
+        const message = `the log could not be written: ${(error as Error).message}. ${at}. ${saved}.`;
+        throw new TrainingError('save-failed', message, { cause: error });
+      }
       yield event;
     }
   } finally {

@@ -166,7 +166,10 @@ export function createTrainer(options: TrainerOptions): Trainer {
   async function* evaluation(): AsyncGenerator<TrainingEvent, void, undefined> {
     const { evaluate } = options;
     if (!evaluate) return;
-    const own = await whole({ moments: false, everywhere: true }, evaluate.run);
+    const own = await whole({ moments: false, everywhere: true }, evaluate.run).catch((error) => {
+      // What has to do with files, as pictures on a full disk.
+      throw error instanceof Error && 'syscall' in error ? unsaved('what evaluation makes', error) : error;
+    });
     const [metrics = own] = communicator ? await exchange(communicator, own) : [];
     const value = evaluate.best === undefined ? undefined : metrics[evaluate.best];
     if (evaluate.best !== undefined && value === undefined) {
@@ -219,16 +222,18 @@ export function createTrainer(options: TrainerOptions): Trainer {
   }
 
   async function keeping<T>(what: string, write: () => Promise<T>): Promise<T> {
-    try {
-      return await write();
-    } catch (error) {
-      const failure = error instanceof TrainingError ? error.failure : 'save-failed';
-      const message =
-        `${what} could not be saved: ${(error as Error).message}. Training stopped after ${state.step} steps ` +
-        `(${state.images} images). ${newestSaved()}.`;
-      throw new TrainingError(failure, message, { cause: error });
-    }
+    return write().catch((error) => {
+      throw unsaved(what, error);
+    });
   }
+
+  const unsaved = (what: string, error: Error) => {
+    const failure = error instanceof TrainingError ? error.failure : 'save-failed';
+    const message =
+      `${what} could not be saved: ${error.message}. Training stopped after ${state.step} steps ` +
+      `(${state.images} images). ${newestSaved()}.`;
+    return new TrainingError(failure, message, { cause: error });
+  };
 
   const newestSaved = () =>
     saved.file ? `The newest saved state is ${saved.file}` : `No state was saved since step ${saved.step}`;

@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type LogSink, logTo, type TrainingEvent } from '../src';
+import { type LogSink, logTo, type TrainingError, type TrainingEvent } from '../src';
 import { jsonLines, tensorBoard } from '../src/node';
 import { readEvents } from './tfevents';
 
@@ -117,6 +117,31 @@ describe('event files of TensorBoard', () => {
 });
 
 describe('a sink', () => {
+  it('that cannot write ends training with a report of where it stopped, and of the newest saved state', async () => {
+    const full: LogSink = {
+      write: (event) => {
+        if (event.step === 2) throw new Error('ENOSPC: no space left on device, write');
+      },
+      close: () => {},
+    };
+    const saved: TrainingEvent = { type: 'saved', step: 1, images: 8, file: 'states/8' };
+    for (const [events, report] of [
+      [[started(0), step(2, 1)], 'No state was saved in this run'],
+      [[started(0), step(1, 1), saved, step(2, 1)], 'The newest saved state is states/8'],
+    ] as const) {
+      async function* all(): AsyncGenerator<TrainingEvent> {
+        yield* events;
+      }
+      const failure = await (async () => {
+        for await (const _ of logTo(all(), full));
+      })().catch((error: TrainingError) => error);
+      expect(failure).toMatchObject({
+        failure: 'save-failed',
+        message: `the log could not be written: ENOSPC: no space left on device, write. Training stopped after 2 steps (16 images). ${report}.`,
+      });
+    }
+  });
+
   it('is closed when the consumer leaves, and when training fails', async () => {
     let closed = 0;
     const sink: LogSink = { write: () => {}, close: () => void closed++ };

@@ -158,6 +158,37 @@ describe('evaluation, snapshots and saving', () => {
   });
 });
 
+describe('an evaluation that fails', () => {
+  const failing = async (thrown: Error) => {
+    await tf.setBackend('cpu');
+    const { newState, ...options } = run();
+    const evaluate = {
+      every: 16,
+      run: async ({ step }: { step: number }) => {
+        if (step > 0) throw thrown;
+        return {};
+      },
+    };
+    const save = { every: 8, run: async ({ step }: { step: number }) => `state ${step}` };
+    return train({ ...options, state: newState(), evaluate, save }).catch((error: TrainingError) => error);
+  };
+
+  it('because its pictures do not fit on the disk says where training stopped', async () => {
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { syscall: 'write' });
+    expect(await failing(full)).toMatchObject({
+      failure: 'save-failed',
+      message: expect.stringMatching(
+        /evaluation.*ENOSPC.*after 2 steps \(16 images\)\. The newest saved state is state 1/,
+      ),
+    });
+  });
+
+  it('in itself, says just that', async () => {
+    const wrong = new Error('no features');
+    expect(await failing(wrong)).toBe(wrong);
+  });
+});
+
 describe('what does not fit is refused by name', () => {
   const refuse = (change: Partial<TrainerOptions>) => {
     const { newState, ...options } = run();
