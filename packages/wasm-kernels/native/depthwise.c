@@ -22,18 +22,21 @@ enum {
   MAX_TAPS = 1024,
   // Pixels that share the loads of weights.
   PIXELS = 4,
+  // Results of the filter's gradient that share a pass over the pixels, and stretches of the batch that are summed apart.
+  RESULTS = 16,
+  MOST_STRETCHES = 8,
   // Multiply-adds that are worth a piece of their own.
   ENOUGH = 32768,
 };
 
-/** Taps of a run of pixels: those of the p-th lie `shift + p·step` values on. */
+/** Taps of a run of pixels: those of the p-th lie `shift + p·step` values on, and its results p·out_step. */
 typedef struct {
   const Tap *taps;
-  int count, shift, step;
+  int count, shift, step, out_step;
 } Window;
 
 /** sum_taps for `pixels` pixels and, from channel c on, `vectors` times four, numbers that the compiler knows. */
-INLINE void sum_block(Window w, int c, float *out, int channels, int pixels, int vectors) {
+INLINE void sum_block(Window w, int c, float *out, int pixels, int vectors) {
   f32x4 sums[PIXELS][4];
   UNROLL
   for (int p = 0; p < pixels; p++)
@@ -51,24 +54,76 @@ INLINE void sum_block(Window w, int c, float *out, int channels, int pixels, int
   UNROLL
   for (int p = 0; p < pixels; p++)
     UNROLL
-    for (int v = 0; v < vectors; v++) store4(out + p * channels + c + 4 * v, sums[p][v]);
+    for (int v = 0; v < vectors; v++) store4(out + p * w.out_step + c + 4 * v, sums[p][v]);
 }
 
-/** out[p][c] = Σ_taps values[shift + p·step + c] · weights[c], for one or PIXELS pixels. */
-INLINE void sum_taps(Window w, float *out, int channels, int pixels) {
-  int c = 0;
-  if (pixels == PIXELS) {
-    for (; c + 8 <= channels; c += 8) sum_block(w, c, out, channels, PIXELS, 2);
-    for (; c + 4 <= channels; c += 4) sum_block(w, c, out, channels, PIXELS, 1);
-  } else {
-    for (; c + 16 <= channels; c += 16) sum_block(w, c, out, channels, 1, 4);
-    for (; c + 4 <= channels; c += 4) sum_block(w, c, out, channels, 1, 1);
+/**
+ * sum_block for PIXELS pixels of filters three wide, whose taps come in threes that lie a pixel apart, as the pixels do, ascending or
+ * descending: of the three taps of four pixels six values are different.
+ */
+INLINE void sum_threes(Window w, int c, float *out, int vectors, int descending) {
+  f32x4 sums[PIXELS][4];
+  UNROLL
+  for (int p = 0; p < PIXELS; p++)
+    UNROLL
+    for (int v = 0; v < vectors; v++) sums[p][v] = splat4(0);
+  for (int t = 0; t < w.count; t += 3) {
+    const Tap *taps = w.taps + t;
+    const float *first = taps[descending ? 2 : 0].values + w.shift + c;
+    UNROLL
+    for (int v = 0; v < vectors; v++) {
+      f32x4 weights[3];
+      UNROLL
+      for (int k = 0; k < 3; k++) weights[k] = load4(taps[descending ? 2 - k : k].weights + c + 4 * v);
+      UNROLL
+      for (int i = 0; i < PIXELS + 2; i++) {
+        const f32x4 value = load4(first + i * w.step + 4 * v);
+        UNROLL
+        for (int k = 0; k < 3; k++)
+          if (i - k >= 0 && i - k < PIXELS) sums[i - k][v] = multiply_add4(value, weights[k], sums[i - k][v]);
+      }
+    }
   }
+  UNROLL
+  for (int p = 0; p < PIXELS; p++)
+    UNROLL
+    for (int v = 0; v < vectors; v++) store4(out + p * w.out_step + c + 4 * v, sums[p][v]);
+}
+
+// Functions of their own, for their registers. They return how many channels are done.
+static __attribute__((noinline)) int sum_ascending(Window w, float *out, int channels) {
+  int c = 0;
+  for (; c + 8 <= channels; c += 8) sum_threes(w, c, out, 2, 0);
+  return c;
+}
+static __attribute__((noinline)) int sum_descending(Window w, float *out, int channels) {
+  int c = 0;
+  for (; c + 8 <= channels; c += 8) sum_threes(w, c, out, 2, 1);
+  return c;
+}
+
+typedef enum { ANY, THREES_ASCENDING, THREES_DESCENDING } Pattern;
+
+/** out[p][c] = Σ_taps values[shift + p·step + c] · weights[c], for one or PIXELS pixels, whose taps may have a pattern. */
+INLINE void sum_taps(Window w, float *out, int channels, int pixels, Pattern pattern) {
+  int c = 0;
+  if (pixels != PIXELS) {
+    for (; c + 16 <= channels; c += 16) sum_block(w, c, out, 1, 4);
+    for (; c + 4 <= channels; c += 4) sum_block(w, c, out, 1, 1);
+  } else if (pattern == THREES_ASCENDING) {
+    c = sum_ascending(w, out, channels);
+  } else if (pattern == THREES_DESCENDING) {
+    c = sum_descending(w, out, channels);
+  } else {
+    for (; c + 8 <= channels; c += 8) sum_block(w, c, out, PIXELS, 2);
+  }
+  if (pixels == PIXELS)
+    for (; c + 4 <= channels; c += 4) sum_block(w, c, out, PIXELS, 1);
   for (; c < channels; c++)
     for (int p = 0; p < pixels; p++) {
       float sum = 0;
       for (int t = 0; t < w.count; t++) sum += w.taps[t].values[w.shift + p * w.step + c] * w.taps[t].weights[c];
-      out[p * channels + c] = sum;
+      out[p * w.out_step + c] = sum;
     }
 }
 
@@ -79,12 +134,13 @@ static void forward_body(const void *arguments, int from, int to, int thread) {
   const int results = g.channels * g.multiplier, reach = (g.taps_x - 1) * g.dilation_x - g.pad_left;
   // Pixels that see all the columns of taps: they have those of the pixel before, a step on.
   const int inner = first_inside(-g.pad_left, g.stride_x), outer = last_inside(reach, g.stride_x, g.width, g.out_width);
+  const Pattern pattern = g.taps_x == 3 && g.dilation_x == 1 && g.stride_x == 1 ? THREES_ASCENDING : ANY;
   Tap taps[MAX_TAPS];
   for (int row = from; row < to; row++) {
     const float *image = job->a + row / g.out_height * g.height * g.width * g.channels;
     const int y0 = row % g.out_height * g.stride_y - g.pad_top;
     float *out = job->out + row * g.out_width * results;
-    Window window = {taps, 0, 0, g.stride_x * g.channels};
+    Window window = {taps, 0, 0, g.stride_x * g.channels, results};
     int first = 0, many;
     for (int ox = 0; ox < g.out_width; ox += many, out += many * results) {
       many = g.multiplier == 1 && ox >= inner && ox + PIXELS <= outer ? PIXELS : 1;
@@ -100,7 +156,7 @@ static void forward_body(const void *arguments, int from, int to, int thread) {
       }
       window.shift = (ox - first) * window.step;
       if (g.multiplier == 1) {
-        sum_taps(window, out, g.channels, many);
+        sum_taps(window, out, g.channels, many, pattern);
         continue;
       }
       for (int r = 0; r < results; r++) {
@@ -113,37 +169,44 @@ static void forward_body(const void *arguments, int from, int to, int thread) {
   }
 }
 
-/** Items are rows of dx. */
+/** Items are rows of dx. Pixels of one residue class modulo the stride see the same columns of taps, a pixel of dy on. */
 static void input_body(const void *arguments, int from, int to, int thread) {
   const Depthwise *job = arguments;
   const Geometry g = job->g;
   const int results = g.channels * g.multiplier;
-  // As forward, for stride 1.
-  const int inner = max_int(0, (g.taps_x - 1) * g.dilation_x - g.pad_left);
-  const int outer = g.stride_x == 1 ? min_int(g.width, g.out_width - g.pad_left) : 0;
+  const Pattern pattern = g.taps_x == 3 && g.dilation_x == 1 && g.stride_x == 1 ? THREES_DESCENDING : ANY;
   Tap taps[MAX_TAPS];
-  for (int row = from; row < to; row++) {
+  for (int item = from; item < to; item++) {
+    const int row = item / g.stride_x, first_x = item % g.stride_x, pixels = (g.width - first_x + g.stride_x - 1) / g.stride_x;
     const float *image = job->a + row / g.height * g.out_height * g.out_width * results;
-    float *out = job->out + row * g.width * g.channels;
-    Window window = {taps, 0, 0, results};
+    float *out = job->out + (row * g.width + first_x) * g.channels;
+    // As forward: the pixels [inner, outer) see all the columns of taps.
+    int inner = 0, outer = pixels;
+    for (int tx = 0; tx < g.taps_x; tx++) {
+      const int x = first_x + g.pad_left - tx * g.dilation_x;
+      if (x % g.stride_x) continue;
+      inner = max_int(inner, -x / g.stride_x), outer = min_int(outer, g.out_width - x / g.stride_x);
+    }
+    Window window = {taps, 0, 0, results, g.stride_x * g.channels};
     int first = 0, many;
-    for (int ix = 0; ix < g.width; ix += many, out += many * g.channels) {
-      many = g.multiplier == 1 && ix >= inner && ix + PIXELS <= outer ? PIXELS : 1;
-      if (ix <= inner || ix >= outer) {
+    for (int i = 0; i < pixels; i += many, out += many * window.out_step) {
+      many = g.multiplier == 1 && i >= inner && i + PIXELS <= outer ? PIXELS : 1;
+      if (i <= inner || i >= outer) {
         int count = 0;
         for (int ty = 0; ty < g.taps_y; ty++)
           for (int tx = 0; tx < g.taps_x; tx++) {
-            const int y = row % g.height + g.pad_top - ty * g.dilation_y, x = ix + g.pad_left - tx * g.dilation_x;
+            const int y = row % g.height + g.pad_top - ty * g.dilation_y;
+            const int x = first_x + i * g.stride_x + g.pad_left - tx * g.dilation_x;
             if (y < 0 || x < 0 || y % g.stride_y || x % g.stride_x) continue;
             if (y / g.stride_y >= g.out_height || x / g.stride_x >= g.out_width) continue;
             const int pixel = y / g.stride_y * g.out_width + x / g.stride_x;
             taps[count++] = (Tap){image + pixel * results, job->b + (ty * g.taps_x + tx) * results};
           }
-        window.count = count, first = ix;
+        window.count = count, first = i;
       }
-      window.shift = (ix - first) * results;
+      window.shift = (i - first) * results;
       if (g.multiplier == 1) {
-        sum_taps(window, out, g.channels, many);
+        sum_taps(window, out, g.channels, many, pattern);
         continue;
       }
       for (int c = 0; c < g.channels; c++) {
@@ -157,24 +220,33 @@ static void input_body(const void *arguments, int from, int to, int thread) {
   }
 }
 
-/** Items are runs of sixteen results. A row of y is summed apart, which keeps float32's rounding small, and read once for all taps. */
+INLINE int stretches_of(int batch) { return min_int(batch, MOST_STRETCHES); }
+
+/**
+ * Items are RESULTS results of a stretch of the batch, for which `out` has as many filters. A row of y is summed apart, which keeps
+ * float32's rounding small.
+ */
 static void filter_body(const void *arguments, int from, int to, int thread) {
   const Depthwise *job = arguments;
   const Geometry g = job->g;
-  const int results = g.channels * g.multiplier, rows = g.batch * g.out_height;
+  const int results = g.channels * g.multiplier, taps = g.taps_y * g.taps_x;
+  const int groups = (results + RESULTS - 1) / RESULTS, stretches = stretches_of(g.batch);
   for (int item = from; item < to; item++) {
-    const int first = item * 16, count = min_int(16, results - first), whole = count == 16 && g.multiplier == 1;
-    for (int t = 0; t < g.taps_y * g.taps_x; t++)
-      for (int r = 0; r < count; r++) job->out[t * results + first + r] = 0;
-    for (int row = 0; row < rows; row++)
-      for (int t = 0; t < g.taps_y * g.taps_x; t++) {
+    const int stretch = item / groups, first = item % groups * RESULTS, count = min_int(RESULTS, results - first);
+    const int whole = count == RESULTS && g.multiplier == 1;
+    float *filter = job->out + stretch * taps * results + first;
+    for (int t = 0; t < taps; t++)
+      for (int r = 0; r < count; r++) filter[t * results + r] = 0;
+    const int begin = g.batch * stretch / stretches * g.out_height, end = g.batch * (stretch + 1) / stretches * g.out_height;
+    for (int row = begin; row < end; row++)
+      for (int t = 0; t < taps; t++) {
         const int iy = row % g.out_height * g.stride_y + t / g.taps_x * g.dilation_y - g.pad_top;
         if ((unsigned)iy >= (unsigned)g.height) continue;
         const int offset = t % g.taps_x * g.dilation_x - g.pad_left;
         const int x0 = first_inside(offset, g.stride_x), x1 = last_inside(offset, g.stride_x, g.width, g.out_width);
         const float *x = job->a + ((row / g.out_height * g.height + iy) * g.width + x0 * g.stride_x + offset) * g.channels;
         const float *dy = job->b + (row * g.out_width + x0) * results + first;
-        float *out = job->out + t * results + first;
+        float *out = filter + t * results;
         if (whole) {
           f32x4 s0 = splat4(0), s1 = s0, s2 = s0, s3 = s0;
           x += first;
@@ -185,7 +257,7 @@ static void filter_body(const void *arguments, int from, int to, int thread) {
           store4(out, wasm_f32x4_add(load4(out), s0)), store4(out + 4, wasm_f32x4_add(load4(out + 4), s1));
           store4(out + 8, wasm_f32x4_add(load4(out + 8), s2)), store4(out + 12, wasm_f32x4_add(load4(out + 12), s3));
         } else {
-          float sums[16] = {0};
+          float sums[RESULTS] = {0};
           for (int ox = x0; ox < x1; ox++, x += g.stride_x * g.channels, dy += results)
             for (int r = 0; r < count; r++) sums[r] += x[(first + r) / g.multiplier] * dy[r];
           for (int r = 0; r < count; r++) out[r] += sums[r];
@@ -212,12 +284,19 @@ void EXPORT(depthwise_forward)(const float *x, const float *w, float *y, GEOMETR
 /** dx = ∂⟨y, dy⟩/∂x. */
 void EXPORT(depthwise_input_gradient)(const float *dy, const float *w, float *dx, GEOMETRY) {
   Depthwise job = {dy, w, dx, GIVEN};
-  parallel(input_body, &job, batch * height, grain_of(width * channels * multiplier * taps_y * taps_x, ENOUGH));
+  parallel(input_body, &job, batch * height * stride_x, grain_of(width / stride_x * channels * multiplier * taps_y * taps_x, ENOUGH));
 }
 
+/** Bytes of scratch for depthwise_filter_gradient. */
+int EXPORT(depthwise_filter_gradient_scratch_bytes)(int batch, int size) { return 4 * stretches_of(batch) * size; }
+
 /** dw = ∂⟨y, dy⟩/∂w. */
-void EXPORT(depthwise_filter_gradient)(const float *x, const float *dy, float *dw, GEOMETRY) {
-  Depthwise job = {x, dy, dw, GIVEN};
-  int runs = (channels * multiplier + 15) / 16, rows = batch * out_height;
-  parallel(filter_body, &job, runs, grain_of(16 * rows * out_width * taps_y * taps_x, ENOUGH));
+void EXPORT(depthwise_filter_gradient)(const float *x, const float *dy, float *dw, GEOMETRY, float *scratch) {
+  Depthwise job = {x, dy, scratch, GIVEN};
+  int results = channels * multiplier, size = taps_y * taps_x * results;
+  int groups = (results + RESULTS - 1) / RESULTS, stretches = stretches_of(batch);
+  int rows = batch * out_height / max_int(1, stretches);
+  if (batch == 0) __builtin_memset(dw, 0, size * sizeof(float));
+  parallel(filter_body, &job, groups * stretches, grain_of(RESULTS * rows * out_width * taps_y * taps_x, ENOUGH));
+  if (batch > 0) sum_parts(scratch, stretches, size, dw);
 }

@@ -21,6 +21,10 @@ const cases: Case[] = [
   { x: [2, 7, 6, 19], filter: [3, 3, 19, 1], strides: 2 },
   { x: [2, 9, 8, 5], filter: [2, 3, 5, 1], strides: [3, 2] },
   { x: [1, 6, 6, 4], filter: [4, 4, 4, 1], pad: 2 },
+  { x: [1, 7, 15, 20], filter: [3, 3, 20, 1] },
+  { x: [11, 6, 13, 25], filter: [2, 3, 25, 1], pad: 'valid' },
+  { x: [2, 9, 21, 12], filter: [3, 3, 12, 1], strides: 2 },
+  { x: [2, 4, 5, 4], filter: [3, 3, 4, 1], strides: 4 },
   { x: [2, 5, 6, 3], filter: [3, 3, 3, 2] },
   { x: [2, 7, 6, 9], filter: [3, 2, 9, 3], strides: 2, pad: 1 },
 ];

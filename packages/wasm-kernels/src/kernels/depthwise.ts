@@ -50,6 +50,7 @@ function run(
   name: 'depthwise_forward' | 'depthwise_input_gradient' | 'depthwise_filter_gradient',
   tensors: readonly tf.TensorInfo[],
   info: ConvInfo,
+  ...scratch: number[]
 ): void {
   module.native[name](
     ...tensors.map((tensor) => module.offset(tensor)),
@@ -68,6 +69,7 @@ function run(
     info.dilationWidth,
     info.padInfo.top,
     info.padInfo.left,
+    ...scratch,
   );
 }
 
@@ -101,7 +103,9 @@ const filterGradient = defineKernel<'x' | 'dy', Attributes & { readonly filterSh
     const kernel = tf.DepthwiseConv2dNativeBackpropFilter;
     const info = infoOf(kernel, module, inputs, [x.shape, attrs.filterShape], attrs);
     const dw = module.output(attrs.filterShape, 'float32');
-    run(module, 'depthwise_filter_gradient', [x, dy, dw], info);
+    const size = tf.util.sizeFromShape(dw.shape);
+    const bytes = module.native.depthwise_filter_gradient_scratch_bytes(info.batchSize, size);
+    module.withScratch(bytes, (scratch) => run(module, 'depthwise_filter_gradient', [x, dy, dw], info, scratch));
     return dw;
   },
 );
