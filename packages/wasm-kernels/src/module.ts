@@ -13,7 +13,7 @@ const STACK_BYTES = 65_536;
 interface EmscriptenModule {
   readonly asm?: { readonly memory?: WebAssembly.Memory };
   readonly wasmMemory?: WebAssembly.Memory;
-  _malloc(bytes: number): number;
+  _malloc: (bytes: number) => number;
   _free(pointer: number): void;
 }
 
@@ -85,6 +85,7 @@ export async function loadModule(wanted: Wanted): Promise<KernelModule> {
   const raced = modules.get(backend);
   if (raced && raced !== present && suits(raced)) return raced;
   const native = instance.exports as unknown as Native;
+  if (!raced && !present) refuseNull(emscripten, memory);
   const allocate = (bytes: number) => Math.ceil((emscripten._malloc(bytes + 64) >>> 0) / 64) * 64;
   const newStackEnd = () => allocate(STACK_BYTES) + STACK_BYTES;
   (instance.exports.__stack_pointer as WebAssembly.Global).value = newStackEnd();
@@ -147,15 +148,27 @@ async function instantiate(simd: Simd, memory: WebAssembly.Memory): Promise<WebA
   }
 }
 
+/**
+ * Makes the allocator throw where it has no memory. The backend takes what it returns for a tensor's place, and 0, which is how it says so,
+ * for a place like any other: the heap's first bytes, which are the backend's own data.
+ */
+function refuseNull(emscripten: EmscriptenModule, memory: WebAssembly.Memory): void {
+  // The first call puts another function in its own place.
+  emscripten._free(emscripten._malloc(1));
+  const malloc = emscripten._malloc;
+  emscripten._malloc = (bytes) => {
+    const pointer = malloc(bytes);
+    if (pointer !== 0) return pointer;
+    const held = Math.round(memory.buffer.byteLength / 2 ** 20);
+    throw new Error(`wasm: no memory for ${bytes} bytes; the heap has grown to ${held} MiB, and can to 4096`);
+  };
+}
+
 /** Blocks up to this size are kept between calls. */
 const KEPT_BYTES = 1 << 22;
 
 function scratch(emscripten: EmscriptenModule): KernelModule['withScratch'] {
-  const allocate = (bytes: number): number => {
-    const block = emscripten._malloc(bytes + 64) >>> 0;
-    if (block === 0) throw new Error(`wasm-kernels: no memory for ${bytes} bytes of scratch`);
-    return block;
-  };
+  const allocate = (bytes: number): number => emscripten._malloc(bytes + 64) >>> 0;
   const aligned = (block: number) => Math.ceil(block / 64) * 64;
   let kept = 0;
   let keptBytes = 0;

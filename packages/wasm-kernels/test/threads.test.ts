@@ -173,6 +173,36 @@ it('threads leave no tensors and no memory', async () => {
   await expectNoLeak(() => tf.tidy(() => void cases['and by the filter']!()));
 });
 
+it('threads see what the heap grows by', async () => {
+  await registerWasmKernels({ threads: 3 });
+  const ballast: tf.Tensor[] = [];
+  for (let i = 0; i < 6; i++) {
+    ballast.push(tf.fill([1 << 22], i));
+    tf.tidy(() => {
+      const product = tf.matMul(tf.fill([400, 200], 0.5), tf.fill([200, 300], 2));
+      expect(product.dataSync().every((value) => value === 200)).toBe(true);
+    });
+  }
+  ballast.forEach((tensor, i) => void expect(tf.max(tensor).dataSync()[0]).toBe(i));
+  tf.dispose(ballast);
+});
+
+it('a heap without room is an error, and does no harm', async () => {
+  await registerWasmKernels({ threads: 2 });
+  const product = bits(cases['a matrix product']!);
+  const before = tf.memory().numTensors;
+  const backend = tf.backend() as unknown as { makeOutput(shape: number[], dtype: string): tf.TensorInfo };
+  const large: tf.Tensor[] = [];
+  // Not written to, so that the machine need not have the memory.
+  const claim = () => large.push(tf.engine().makeTensorFromTensorInfo(backend.makeOutput([1 << 28], 'float32')));
+  expect(() => {
+    for (let i = 0; i < 5; i++) claim();
+  }).toThrow(/^wasm: no memory for 1073741824 bytes; the heap has grown to \d+ MiB, and can to 4096$/);
+  tf.dispose(large);
+  expect(tf.memory().numTensors).toBe(before);
+  expect(bits(cases['a matrix product']!)).toBe(product);
+});
+
 it('idle threads take no time of the processor', async () => {
   await registerWasmKernels({ threads: 3 });
   bits(cases['a matrix product']!);
