@@ -38,7 +38,13 @@ const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const levels = (from: number, to: number, count: number) =>
   range(count).map((i) => from * (to / from) ** (i / (count - 1)));
 
-const size = { width: 560, height: 320, background: 'white', padding: 10 } as const;
+const size = {
+  width: 600,
+  height: 320,
+  background: 'white',
+  padding: 10,
+  config: { axis: { labelFontSize: 12, titleFontSize: 13 } },
+} as const;
 const line = { type: 'line', strokeWidth: 2 } as const;
 const log = (title: string, field = 't') =>
   ({
@@ -53,7 +59,7 @@ const colour = {
   type: 'nominal',
   title: null,
   sort: null,
-  legend: { labelLimit: 400 },
+  legend: { labelLimit: 0, labelFontSize: 13, orient: 'bottom', columns: 2 },
 } as const;
 
 /** Eight points on a line, whose posterior and probability-flow ODE are known exactly. */
@@ -86,7 +92,7 @@ function rewardFigure(): TopLevelSpec {
   // Given x_t, the one sample is any of the points, as often as the posterior says.
   const weights = points.map((point) => Math.exp(-((x - point) ** 2) / (2 * t * t)));
   const samples = points.flatMap((point, i) => {
-    const method = 'one sample (Eq. 11), as likely as opaque';
+    const method = 'one sample (Eq. 11), as opaque as likely';
     const opacity = weights[i]! / Math.max(...weights);
     return [
       { t, x, method, id: point, opacity },
@@ -95,8 +101,8 @@ function rewardFigure(): TopLevelSpec {
   });
   const half = points.filter((_, i) => i % 2 === 0);
   const lines = [
-    { method: 'posterior mean over four points (Eq. 14)', x: to(posteriorMean(x, t, half)) },
-    { method: 'posterior mean over all (Eq. 14)', x: to(posteriorMean(x, t)) },
+    { method: 'mean over four points (Eq. 14)', x: to(posteriorMean(x, t, half)) },
+    { method: 'mean over all points (Eq. 14)', x: to(posteriorMean(x, t)) },
   ].flatMap(({ method, x: end }) => [
     { t, x, method },
     { t: r, x: end, method },

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,6 +87,17 @@ async function distanceFromNode(told: Told): Promise<number> {
       : await byConsistency(models, { seed, positions }, { steps, strength });
   return largestDifference(told.values, own.values);
 }
+
+it('loads models of less than 4 MB', () => {
+  const files = [
+    'public/generator',
+    'public/guide',
+    '../quickstart/assets/diffusion',
+    '../quickstart/assets/classifier',
+  ];
+  const bytes = files.map((name) => statSync(fileURLToPath(new URL(`../${name}.safetensors`, import.meta.url))).size);
+  expect(bytes.reduce((sum, size) => sum + size)).toBeLessThan(4e6);
+});
 
 describe('the page', () => {
   it("generates and compares on WebAssembly, by keyboard alone, to Node's values", async () => {
@@ -179,6 +190,10 @@ describe('the page', () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(
         options.viewport.width,
       );
+      if (options.viewport.width < 500) {
+        const [pictures, pad] = await Promise.all(['.figures', '#pad'].map((of) => page.locator(of).boundingBox()));
+        expect(pad!.y + pad!.height - pictures!.y, 'pictures and square are on one screen').toBeLessThan(844);
+      }
       await page.close();
     },
   );

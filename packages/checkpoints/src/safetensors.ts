@@ -144,7 +144,6 @@ const isSizes = (value: unknown): value is number[] =>
  * import { fromTensors, readSafetensors, writeSafetensors } from '@cm/checkpoints';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const file = writeSafetensors(fromTensors({ weight: tf.tensor1d([1, 2]) }, { dtype: 'F16' }), { step: '300' });
  * const { tensors, metadata } = readSafetensors(file);
  * console.log(tensors.weight!.dtype, tensors.weight!.shape, metadata.step); // F16 [2] 300

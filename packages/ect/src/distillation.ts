@@ -46,7 +46,6 @@ const heunReach = 1 / 16;
  * import { fixedGapSchedule, inverseGap } from '@cm/schedules';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const diffusion = (x: tf.Tensor4D) => tf.mul(x, 0.5) as tf.Tensor4D; // yours: a pretrained denoiser
  * const target = consistencyTarget({
  *   teacher: diffusion, // yours: the student

@@ -20,7 +20,6 @@ export interface PseudoHuberOptions {
  * import { pseudoHuber } from '@cm/ect';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const distance = pseudoHuber({ c: 0.03 });
  * const [a, b] = [tf.zeros([2, 2, 2, 1]), tf.tensor4d([0, 0, 0, 0, 1, 1, 1, 1], [2, 2, 2, 1])] as [tf.Tensor4D, tf.Tensor4D];
  * console.log(distance(a, b).arraySync()); // [0, 1.97]

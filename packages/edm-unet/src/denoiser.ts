@@ -52,7 +52,6 @@ export interface DenoiserOptions {
  * import { key } from '@cm/random';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const config = songUNetConfig({ resolution: 8, modelChannels: 8, channelMult: [1], numBlocks: 1, attnResolutions: [] });
  * const denoiser = edmDenoiser(config, initEdm(config, key(0)));
  * console.log(denoiser(tf.zeros([2, 8, 8, 3]), tf.tensor1d([0.5, 10])).shape); // [2, 8, 8, 3]

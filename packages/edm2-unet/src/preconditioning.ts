@@ -50,7 +50,6 @@ export interface DenoiserOptions {
  * import { key, normal } from '@cm/random';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const config = edm2Config({ resolution: 8, modelChannels: 8, channelMult: [1], numBlocks: 1, channelsPerHead: 8 });
  * const { weights } = normalizeWeights(config, initEdm2(config, key(0)));
  * const denoised = edm2Denoiser(config, weights)(normal(key(1), [2, 8, 8, 3]) as tf.Tensor4D, tf.tensor1d([0.5, 10]));

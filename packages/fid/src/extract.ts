@@ -23,7 +23,6 @@ export interface ExtractOptions {
  * import { quantize } from '@cm/fid';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const levels = quantize(tf.tensor4d([-2, 0.001, 1], [1, 1, 3, 1]));
  * console.log(levels.dataSync()); // [-1, 0.00392, 1]
  * ```
@@ -45,7 +44,6 @@ export function quantize(images: tf.Tensor4D): tf.Tensor4D {
  * ```ts
  * import { computeStatistics } from '@cm/fid';
  * import * as tf from '@tensorflow/tfjs-core';
- *
  *
  * const meanColour = (images: tf.Tensor4D) => tf.mean(images, [1, 2]) as tf.Tensor2D;
  * const { mean, count } = await computeStatistics(meanColour, [tf.ones([4, 8, 8, 3]), tf.zeros([4, 8, 8, 3])]);

@@ -28,7 +28,6 @@ export interface GuidanceOptions {
  * import { guided, sampleOneStep } from '@cm/samplers';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const good = (x: tf.Tensor4D) => tf.onesLike(x); // yours: the model
  * const bad = (x: tf.Tensor4D) => tf.mul(tf.onesLike(x), 0.5) as tf.Tensor4D; // and its average at half of the training
  * const images = sampleOneStep(guided(good, bad, { strength: 1.2 }), { shape: [1, 1, 1, 1], key: key(0) });
@@ -58,7 +57,6 @@ export interface ClassifierFreeOptions extends GuidanceOptions {
  * ```ts
  * import { classifierFreeGuided } from '@cm/samplers';
  * import * as tf from '@tensorflow/tfjs-core';
- *
  *
  * // Yours: a network that takes labels, null for none.
  * const model = (x: tf.Tensor4D, _t: tf.Tensor1D, labels?: tf.Tensor | null) => tf.fill(x.shape, labels ? 1 : 0.5) as tf.Tensor4D;

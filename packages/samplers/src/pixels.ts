@@ -8,7 +8,6 @@ import type { Tensor4D } from '@tensorflow/tfjs-core';
  * import { toPixels } from '@cm/samplers';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * console.log(toPixels(tf.tensor4d([-1, 0, 0.5, 2], [1, 2, 2, 1]))); // [0, 128, 191, 255]
  * ```
  */

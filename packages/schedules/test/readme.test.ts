@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { gapFactor, type NoisePair } from '../src/index';
 
 it("the README's example says what happens", async () => {
-  const [first, second] = await runReadmeExamples(new URL('../README.md', import.meta.url));
+  const [first, second, third] = await runReadmeExamples(new URL('../README.md', import.meta.url));
   const t = Math.fround(Math.exp(-1.1 + 0.5 * 2));
   const shrink = gapFactor(t) / 32;
   const expected = [0, t * (1 - shrink), 1 / (t * shrink + 1e-3)];
@@ -15,4 +15,5 @@ it("the README's example says what happens", async () => {
   expect(edges.map((edge) => Number(edge.toPrecision(2)))).toEqual([80, 18, 2.5, 0.17, 0]);
   expect(pair.edge).toBe(edges[3]);
   expect(pair.gap).toBeCloseTo((t - pair.edge) * shrink, 9);
+  expect(third).toEqual([true]);
 });

@@ -49,7 +49,6 @@ export interface StableTargetEstimatorOptions {
  * import { stableTargetEstimator } from '@cm/sct';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const images = tf.tensor4d([-1, 0, 1], [3, 1, 1, 1]);
  * const target = consistencyTarget({
  *   teacher: (x) => tf.mul(x, 0.5), // yours

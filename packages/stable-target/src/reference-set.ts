@@ -76,7 +76,6 @@ const SMALL = 100_000_000;
  * import { referenceSet, stableTarget } from '@cm/stable-target';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * // Four images of two pixels as bytes, of two classes.
  * const images = Uint8Array.of(0, 0, 255, 255, 0, 255, 255, 0);
  * const references = referenceSet({ images, shape: [4, 2], labels: [0, 0, 1, 1] });

@@ -60,7 +60,6 @@ export interface StableTarget {
  * import { stableTarget } from '@cm/stable-target';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const x0 = tf.tensor2d([[-1], [0], [1]]);
  * const { posteriorMean, effectiveSampleSize } = stableTarget({
  *   references: 'batch',
@@ -116,7 +115,6 @@ export function stableTarget(options: StableTargetOptions): StableTarget {
  * ```ts
  * import { posteriorLogWeights } from '@cm/stable-target';
  * import * as tf from '@tensorflow/tfjs-core';
- *
  *
  * const x0 = tf.tensor2d([[-1], [1]]);
  * const { logWeights } = posteriorLogWeights({ references: 'batch', x0, noise: tf.zeros([2, 1]), t: [1, 1] });

@@ -28,7 +28,6 @@ let startedWith: number | undefined;
  * import { useTensorFlow } from '@cm/tfjs-node';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * await useTensorFlow({ threads: 2 });
  * console.log(tf.getBackend()); // tensorflow
  * ```

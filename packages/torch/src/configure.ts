@@ -51,7 +51,6 @@ export function applyOptions(backend: TorchBackend, options: TorchOptions): void
  * import { configureTorch } from '@cm/torch';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * await tf.setBackend('torch');
  * configureTorch({ threads: 2, deterministic: true });
  * console.log(tf.getBackend()); // torch

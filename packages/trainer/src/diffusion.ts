@@ -22,7 +22,6 @@ export interface DiffusionObjectiveOptions {
  * import { diffusionObjective, initialState, trainingStep } from '@cm/trainer';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * // A network of one parameter; any other is three such functions.
  * const network = {
  *   denoiser: ({ scale }: tf.NamedTensorMap) => (x: tf.Tensor4D) => tf.mul(x, scale!) as tf.Tensor4D,

@@ -62,7 +62,6 @@ export async function withDenoiser<T>(
  * import { inMicroBatches } from '@cm/trainer';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const sizes: number[] = [];
  * const model = (x: tf.Tensor4D) => {
  *   sizes.push(x.shape[0]);

@@ -27,7 +27,6 @@ export interface WasmBackendOptions extends WasmKernelsOptions {
  * import { setWasmBackend } from '@cm/wasm-kernels';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const { threads } = await setWasmBackend({ threads: 1 });
  * console.log(tf.getBackend(), threads); // wasm 1
  * ```

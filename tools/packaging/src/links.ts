@@ -22,6 +22,8 @@ for (const [page, html] of read) {
     followed++;
   }
 }
+// A page that is linked and not among the site's documents is copied as it is.
+for (const file of readdirSync(join(site, 'media'))) if (file.endsWith('.md')) broken.push(`media/${file} is no page`);
 console.log(`${pages.length} pages, ${followed} links, ${broken.length} broken`);
 for (const line of new Set(broken)) console.error(line);
 process.exitCode = broken.length > 0 || followed === 0 ? 1 : 0;

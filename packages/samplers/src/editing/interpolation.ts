@@ -44,7 +44,6 @@ export function sampleInterpolation(model: Denoiser, options: InterpolationOptio
  * import { interpolateNoise } from '@cm/samplers';
  * import * as tf from '@tensorflow/tfjs-core';
  *
- *
  * const shape: [number, number, number, number] = [1, 16, 16, 3];
  * const between = interpolateNoise(normal(key(0), shape), normal(key(1), shape), [0, 0.5, 1]);
  * console.log(between.shape, tf.moments(tf.slice(between, 1, 1)).variance.arraySync()); // [3, 16, 16, 3] 1.04

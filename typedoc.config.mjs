@@ -1,0 +1,57 @@
+import katex from '@vscode/markdown-it-katex';
+
+/** @type {Partial<import('typedoc').TypeDocOptions>} */
+export default {
+  name: 'Consistency models',
+  entryPointStrategy: 'packages',
+  entryPoints: ['packages/*'],
+  plugin: ['./tools/packaging/src/site.ts'],
+  // MathML, which browsers draw without style sheets or fonts.
+  markdownItLoader: (parser) => parser.use(katex.default, { output: 'mathml', throwOnError: true }),
+  highlightLanguages: ['typescript', 'javascript', 'json', 'yaml', 'bash', 'diff'],
+  out: 'docs/site',
+  customCss: 'docs/site.css',
+  includeVersion: true,
+  readme: 'README.md',
+  // In the order in which they are listed.
+  projectDocuments: [
+    'docs/guides/getting-started.md',
+    'docs/guides/your-own-trainer.md',
+    'docs/guides/your-own-images.md',
+    'docs/guides/imagenet-64.md',
+    'docs/guides/backends.md',
+    'docs/guides/one-objective-many-methods.md',
+    'docs/guides/from-paper-to-code.md',
+    'docs/guides/numerics.md',
+    'docs/guides/evaluate.md',
+    'docs/guides/which-fid.md',
+    'docs/guides/name-clashes.md',
+    'examples/*/README.md',
+    'docs/study.md',
+    'docs/results.md',
+    'docs/performance.md',
+    'docs/scaling.md',
+    'docs/packages.md',
+    'docs/decisions/*.md',
+    'CONTRIBUTING.md',
+  ],
+  treatWarningsAsErrors: true,
+  includeHierarchySummary: false,
+  packageOptions: {
+    disableSources: true,
+    excludePrivate: true,
+    excludeInternal: true,
+    validation: { notExported: true, invalidLink: true, notDocumented: true },
+    requiredToBeDocumented: [
+      'Enum',
+      'EnumMember',
+      'Variable',
+      'Function',
+      'Class',
+      'Interface',
+      'TypeAlias',
+      'Method',
+      'Accessor',
+    ],
+  },
+};
