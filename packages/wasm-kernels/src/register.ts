@@ -1,4 +1,5 @@
 import { registerKernels } from './kernel';
+import { attentions } from './kernels/attention';
 import { batchMatMul } from './kernels/batch-mat-mul';
 import { convolutions } from './kernels/convolution';
 import { depthwise } from './kernels/depthwise';
@@ -58,6 +59,7 @@ export async function registerWasmKernels({ simd = 'auto', threads = 'auto' }: W
     ...fusedKernels,
     ...groupNorms,
     ...posterior,
+    ...attentions,
     ...training,
   ]);
 }

@@ -116,6 +116,10 @@ const cases: Record<string, () => tf.Tensor[]> = {
   GroupNorm: () => run('GroupNorm', { x: x(), gain: random([36], 7), bias: random([36], 8) }, norm),
   GroupNormGrad: () =>
     run('GroupNormGrad', { x: x(), gain: random([5, 36], 7), bias: random([5, 36], 8), dy: random(images, 6) }, norm),
+  Softmax: () => run(tf.Softmax, { logits: random([301, 131], 1) }, { dim: 1 }),
+  Attention: () => run('Attention', { qkv: random([3, 107, 78], 1) }, { heads: 2 }),
+  AttentionGrad: () =>
+    run('AttentionGrad', { qkv: random([3, 107, 78], 1), dy: random([3, 107, 26], 2) }, { heads: 2 }),
   PosteriorSums: () =>
     run(
       'PosteriorSums',
