@@ -30,6 +30,7 @@ export default {
     'docs/study.md',
     'docs/results.md',
     'docs/performance.md',
+    'bench/results/*.md',
     'docs/scaling.md',
     'docs/packages.md',
     'docs/decisions/*.md',
