@@ -77,7 +77,7 @@ export function curvePlot(curves: readonly Curve[]): TopLevelSpec {
     type: 'nominal',
     title: null,
     sort: null,
-    legend: { labelLimit: 400, symbolOpacity: 1 },
+    legend: { labelLimit: 0, labelFontSize: 13, symbolOpacity: 1, orient: 'bottom', columns: 2 },
   } as const;
   const y = {
     field: 'distance',
@@ -88,6 +88,7 @@ export function curvePlot(curves: readonly Curve[]): TopLevelSpec {
   } as const;
   return {
     background: 'white',
+    config: { axis: { labelFontSize: 12, titleFontSize: 13 } },
     data: {
       values: curves.flatMap(({ method, points }) =>
         points.flatMap(({ step, frechet }) =>

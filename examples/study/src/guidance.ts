@@ -98,6 +98,10 @@ export const guidance: Study<GuidanceSettings, Point[]> = {
 
   plot: (results) => ({
     background: 'white',
+    config: {
+      axis: { labelFontSize: 12, titleFontSize: 13 },
+      legend: { labelFontSize: 13, titleFontSize: 13, labelLimit: 0, orient: 'bottom' },
+    },
     data: {
       values: results.flat().flatMap(({ averageAt, strength, frechet }) =>
         ([1, 2] as const).map((n) => ({

@@ -104,6 +104,10 @@ export const phases: Study<PhasesSettings, Point[]> = {
 
   plot: (results) => ({
     background: 'white',
+    config: {
+      axis: { labelFontSize: 12, titleFontSize: 13 },
+      legend: { labelFontSize: 13, titleFontSize: 13, labelLimit: 0, orient: 'bottom' },
+    },
     width: 480,
     height: 300,
     data: { values: results.flat() },

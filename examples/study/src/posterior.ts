@@ -87,12 +87,19 @@ export const posterior: Study<PosteriorSettings, EstimatorError[]> = {
           title: 'per pixel',
           axis: { format: '.0e' },
         },
-        color: { field: 'label', type: 'nominal', title: null, sort: null, legend: { labelLimit: 400 } },
+        color: {
+          field: 'label',
+          type: 'nominal',
+          title: null,
+          sort: null,
+          legend: { labelLimit: 0, labelFontSize: 13, orient: 'bottom', columns: 2 },
+        },
       } as const,
     });
     const errors = results.flat().map((error) => ({ ...error, label: label(error) }));
     return {
       background: 'white',
+      config: { axis: { labelFontSize: 12, titleFontSize: 13 } },
       hconcat: [
         panel(
           'variance of unbiased estimates',
