@@ -7,7 +7,7 @@
 
 enum {
   // Pixels packed at a time.
-  BLOCK_PIXELS = 256,
+  BLOCK_PIXELS = 512,
   // Fours of channels packed at a time.
   QUADS = 2,
   QUADS_SIZE = QUADS * BLOCK_PIXELS * ROWS,
