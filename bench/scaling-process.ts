@@ -14,16 +14,25 @@ import { inverseGap, logNormalNoiseLevels, progressiveSchedule } from '@cm/sched
 import { stableTargetEstimator } from '@cm/sct';
 import { configureTorch } from '@cm/torch';
 import { processGroupFromEnvironment } from '@cm/torch/distributed';
-import { consistencyObjective, disposeState, gatheredReferences, initialState, sharedStep } from '@cm/trainer';
+import {
+  consistencyObjective,
+  disposeState,
+  gatheredReferences,
+  initialState,
+  ownersOf,
+  ownState,
+  sharedStep,
+} from '@cm/trainer';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Timings } from './scaling';
+import type { Timings, Trial } from './scaling';
 
-// One of the processes that scaling.ts starts: steps of the batch that all share, which the argument is the size of.
+// One of the processes that scaling.ts starts: steps of the batch that all share. Its arguments: the batch's size, and what is tried beside.
 
 const WARM_UP = 2;
 const STEPS = 9;
 
 const batchSize = Number(process.argv[2]);
+const trial = process.argv[3] as Trial | '';
 await tf.setBackend('torch');
 configureTorch({ threads: 1 });
 const group = (await processGroupFromEnvironment())!;
@@ -60,36 +69,52 @@ const settings = {
 };
 const params = initEdm2(config, key(0));
 let state = initialState({ params, optimizer, averages, key: key(1) });
+const owners = trial === 'shard' ? ownersOf(params, group.size) : undefined;
+if (owners) state = ownState(owners, group.rank, state);
 const bytes = uniformArray(split(key(2), 'images'), batchSize * 3072).subarray(first * 3072, (first + rows) * 3072);
 const images = tf.tensor4d(
   Float32Array.from(bytes, (v) => Math.round(255 * v) / 127.5 - 1),
   [rows, 32, 32, 3],
 );
 
-const times: Omit<Timings, 'megabytes'>[] = [];
-for (let i = 0; i < WARM_UP + STEPS; i++) {
-  await group.barrier();
+/** A step, and when references had come, in milliseconds. */
+async function step(): Promise<{ step: number; gather: number }> {
   const start = performance.now();
   const batch = { images, part: { first, total: batchSize } };
   await references.prepare(batch);
   const gather = performance.now() - start;
-  const next = await sharedStep(settings, state, batch, group, undefined);
+  const next = await sharedStep(settings, state, batch, group, undefined, owners);
   await group.barrier();
-  const step = performance.now() - start;
   disposeState(state);
   state = next.state;
+  return { step: performance.now() - start, gather };
+}
+
+const times: Omit<Timings, 'megabytes'>[] = [];
+for (let i = 0; i < WARM_UP + STEPS; i++) {
+  await group.barrier();
+  const alone = await step();
   // Tensors as large as the gradients, by themselves: in a step their time has in it what the processes wait for each other.
   const begun = performance.now();
-  tf.dispose(await group.allReduce(Object.values(state.params)));
+  tf.dispose(await group.allReduce(Object.values(params)));
   const reduce = performance.now() - begun;
-  if (i >= WARM_UP) times.push({ step, gather, reduce });
+  let hidden = 0;
+  if (trial === 'overlap') {
+    await group.barrier();
+    const together = performance.now();
+    const [sums] = await Promise.all([group.allReduce(Object.values(params)), step()]);
+    hidden = alone.step + reduce - (performance.now() - together);
+    tf.dispose(sums);
+  }
+  if (i >= WARM_UP) times.push({ ...alone, reduce, hidden });
 }
-const median = (name: 'step' | 'gather' | 'reduce') =>
-  times.map((each) => each[name]).sort((a, b) => a - b)[STEPS >> 1]!;
+const median = (name: 'step' | 'gather' | 'reduce' | 'hidden') =>
+  times.map((each) => each[name] ?? 0).sort((a, b) => a - b)[STEPS >> 1]!;
 const timings: Timings = {
   step: median('step'),
   reduce: median('reduce'),
   gather: median('gather'),
+  ...(trial === 'overlap' && { hidden: median('hidden') }),
   megabytes: (4 * edm2ParameterCount(config)) / 1e6,
 };
 console.log(JSON.stringify(timings));

@@ -8,11 +8,16 @@ interface Run {
   readonly processes: number;
   readonly batch: number;
 }
+/** What is tried beside: gradients summed while a step is computed, or moments and the average shared out. */
+export type Trial = 'overlap' | 'shard';
+
 /** What a process says of its steps: milliseconds of each part, the median. */
 export interface Timings {
   readonly step: number;
   readonly reduce: number;
   readonly gather: number;
+  /** Of the sum's time, while a step was computed: where that was tried. */
+  readonly hidden?: number;
   readonly megabytes: number;
 }
 
@@ -24,11 +29,12 @@ const freePort = () =>
     });
   });
 
-async function run({ processes, batch }: Run): Promise<Timings> {
+/** Steps in processes of one thread each. */
+export async function run({ processes, batch }: Run, trial?: Trial): Promise<Timings> {
   const port = await freePort();
   const script = fileURLToPath(new URL('scaling-process.ts', import.meta.url));
   const said = Array.from({ length: processes }, (_, rank) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', script, String(batch)], {
+    const child = spawn(process.execPath, ['--import', 'tsx', script, String(batch), trial ?? ''], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         ...plainEnvironment(),
