@@ -1,3 +1,4 @@
+import { existsSync, readdirSync } from 'node:fs';
 import type { ProcessGroup } from '@cm/torch/distributed';
 import { launchFrom } from '@cm/torch/launch';
 import type { Communicator } from '@cm/trainer';
@@ -17,9 +18,15 @@ export function takeOwnGpu(): void {
   const launch = launchFrom(process.env);
   if (!launch) return;
   const { CUDA_VISIBLE_DEVICES: visible } = process.env;
-  const own = visible === undefined ? String(launch.localRank) : visible.split(',')[launch.localRank];
-  // A launcher that shows each process a GPU of its own leaves nothing to choose.
-  if (own !== undefined) process.env.CUDA_VISIBLE_DEVICES = own;
+  const gpus = visible === undefined ? gpusOfMachine() : visible.split(',');
+  // Counted off: a launcher that shows each process a GPU of its own leaves nothing to choose, and one that does not tell places on a machine fills machines.
+  process.env.CUDA_VISIBLE_DEVICES = gpus[launch.localRank % gpus.length] ?? String(launch.localRank);
+}
+
+/** Numbers of the machine's GPUs, as its driver lists them. */
+function gpusOfMachine(): string[] {
+  const folder = '/proc/driver/nvidia/gpus';
+  return existsSync(folder) ? readdirSync(folder).map((_, i) => String(i)) : [];
 }
 
 /**

@@ -249,6 +249,8 @@ describe('a process that a launcher started', () => {
     ['4,5,6,7', '6'],
     // Of its own.
     ['5', '5'],
+    // A launcher that tells no places on a machine: its third process has the first GPU of the second machine.
+    ['0,1', '0'],
   ])('has one GPU: of %s, %s', (visible, own) => {
     launched(2);
     vi.stubEnv('CUDA_VISIBLE_DEVICES', visible);

@@ -2,7 +2,7 @@
 export interface Launch {
   readonly rank: number;
   readonly size: number;
-  /** Place among the processes of this machine: which of its GPUs is this process's. */
+  /** Place among the processes of this machine, which says which of its GPUs is this process's. Where a launcher does not tell, the rank. */
   readonly localRank: number;
   /** The machine and port where processes meet. */
   readonly host: string;
@@ -32,7 +32,7 @@ const launchers = [
 ] as const;
 
 /**
- * What a launcher's variables say: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT (torchrun and others), those of mpirun (OMPI_COMM_WORLD_*, PMI_*) or of
+ * What a launcher's variables say: RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT and perhaps LOCAL_RANK (torchrun and others), those of mpirun (OMPI_COMM_WORLD_*, PMI_*) or of
  * Slurm's srun. Under mpirun and srun MASTER_ADDR and MASTER_PORT may be missing where they follow: all processes on one machine, or Slurm's list of
  * machines, and the job's number. Undefined where no launcher has been.
  *
@@ -69,7 +69,7 @@ export function launchFrom(env: Readonly<Record<string, string | undefined>>): L
   return {
     rank,
     size,
-    localRank: whole(launcher.local, 2 ** 20, size === 1 ? 0 : undefined),
+    localRank: whole(launcher.local, 2 ** 20, size === 1 ? 0 : launcher.name === 'torchrun' ? rank : undefined),
     host,
     port: whole(['MASTER_PORT'], 2 ** 16, fallback),
     serves: rank === 0 && !byAgent,

@@ -17,6 +17,10 @@ describe('a launcher', () => {
     expect(launchFrom(agent)).toMatchObject({ serves: false, prefix: 'cm/2' });
   });
 
+  it('is any other with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT', () => {
+    expect(launchFrom({ ...torchrun, LOCAL_RANK: undefined })).toMatchObject({ rank: 1, size: 4, localRank: 1 });
+  });
+
   it('is srun, whose first machine is where processes meet', () => {
     const slurm = {
       SLURM_STEP_ID: '0',
@@ -39,7 +43,7 @@ describe('a launcher', () => {
   });
 
   it('is told what is missing or wrong', () => {
-    for (const name of ['WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT', 'RANK']) {
+    for (const name of ['WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'RANK']) {
       expect(() => launchFrom({ ...torchrun, [name]: undefined })).toThrow(`${name} is missing`);
     }
     expect(() => launchFrom({ ...torchrun, RANK: '4' })).toThrow('RANK is 4, expected a whole number below 4');

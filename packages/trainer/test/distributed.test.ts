@@ -110,18 +110,16 @@ describe.skipIf(!isDistributedInstalled())('processes that train together', () =
     expect(resumed!.state.step).toBe(50);
   });
 
-  it.each([2, 4])(
-    'take the same steps, to the bit, where moments and averages are shared out: %i of them',
-    async (size) => {
-      const all = await finished(`${size} shared out`, { size, steps: 50, shard: true });
-      const { losses, state, kept } = (await resultsOf(size))[0]!;
-      for (const own of all) {
-        expect({ losses: own.losses, state: own.state, tensors: own.tensors }).toEqual({ losses, state, tensors: 0 });
-        expect(own.kept).toBeLessThan(kept);
-      }
-      expect(all.reduce((sum, own) => sum + own.kept, 0)).toBe(kept);
-    },
-  );
+  it('take the same steps, to the bit, where moments and averages are shared out', async () => {
+    const size = 4;
+    const all = await finished('shared out', { size, steps: 50, shard: true });
+    const { losses, state, kept } = (await resultsOf(size))[0]!;
+    for (const own of all) {
+      expect({ losses: own.losses, state: own.state, tensors: own.tensors }).toEqual({ losses, state, tensors: 0 });
+      expect(own.kept).toBeLessThan(kept);
+    }
+    expect(all.reduce((sum, own) => sum + own.kept, 0)).toBe(kept);
+  });
 
   it('go on shared out from a state of processes that were not, and the other way, as another number of them', async () => {
     await finished('mixed', { size: 4, steps: 20, shard: true });

@@ -1,5 +1,5 @@
-// The part of NCCL's C interface that is used, as its binary interface: the same since NCCL 2.5, on 64-bit Linux. The library is loaded when a group is
-// opened on GPUs, and neither its header nor CUDA's is needed to compile this. test/nccl-abi.cc compares with NCCL's own header.
+// The part of NCCL's C interface that is used, as its binary interface on 64-bit Linux, the same from NCCL 2.14 to 2.30 at least. The library is loaded when
+// a group is opened on GPUs, and neither its header nor CUDA's is needed to compile this. test/nccl/abi.cc compares with NCCL's own header.
 #pragma once
 #include <cstddef>
 
