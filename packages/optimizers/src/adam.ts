@@ -1,6 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { updateEma } from './ema';
-import { fused } from './fused';
 import { mapTensors, sameTensors } from './maps';
 
 /** What an optimizer remembers between steps: step count and running moments of the gradient, by parameter name. */
@@ -150,7 +149,7 @@ function momentOptimizer(
       const [m, v]: [tf.NamedTensorMap, tf.NamedTensorMap] = [{}, {}];
       for (const [name, p] of Object.entries(params)) {
         const tensors = { p, g: grads[name]!, m: state.m[name]!, v: state.v[name]! };
-        const updated = fused('AdamUpdate', tensors, constants) ?? composed(tensors, constants);
+        const updated = composed(tensors, constants);
         [moved[name], m[name], v[name]] = updated as [tf.Tensor, tf.Tensor, tf.Tensor];
       }
       const averaged = averages.map(({ ema, beta }) => updateEma(ema, moved, beta));

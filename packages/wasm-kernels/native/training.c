@@ -1,48 +1,5 @@
-// What happens to every parameter once a step: the optimizer's update and the normalisation of weights, each in one pass (or two,
-// where a norm is needed first) instead of a dozen small kernels.
+// The normalisation of weights, once a step for every layer: in two passes, of which the first finds the norm, instead of a dozen small kernels.
 #include "parallel.h"
-
-// One lane of four, for remainders.
-#define FIRST(v) wasm_f32x4_extract_lane(v, 0)
-
-static void adam_body(const void *arguments, int from, int to, int thread) {
-  const Job *job = arguments;
-  const float *p = job->in[0], *g = job->in[1], *m = job->in[2], *v = job->in[3];
-  float *p1 = job->out[0], *m1 = job->out[1], *v1 = job->out[2];
-  const f32x4 beta1 = splat4(job->f[0]), rest1 = splat4(job->f[1]), beta2 = splat4(job->f[2]), rest2 = splat4(job->f[3]);
-  const f32x4 factor = splat4(job->f[4]), epsilon = splat4(job->f[5]), keep = splat4(job->f[6]);
-  const int adaptive = job->n[0];
-#define UPDATE(load, store)                                                                                  \
-  {                                                                                                          \
-    const f32x4 grad = load(g + i);                                                                          \
-    const f32x4 mean = wasm_f32x4_add(wasm_f32x4_mul(load(m + i), beta1), wasm_f32x4_mul(grad, rest1));      \
-    const f32x4 squares = wasm_f32x4_mul(wasm_f32x4_mul(grad, grad), rest2);                                 \
-    const f32x4 square = wasm_f32x4_add(wasm_f32x4_mul(load(v + i), beta2), squares);                        \
-    f32x4 direction = mean;                                                                                  \
-    if (adaptive) direction = wasm_f32x4_div(mean, wasm_f32x4_add(wasm_f32x4_sqrt(square), epsilon));        \
-    store(p1 + i, wasm_f32x4_sub(wasm_f32x4_mul(load(p + i), keep), wasm_f32x4_mul(direction, factor)));     \
-    store(m1 + i, mean);                                                                                     \
-    store(v1 + i, square);                                                                                   \
-  }
-#define STORE_ONE(q, value) *(q) = FIRST(value)
-  int i = from;
-  for (; i + 4 <= to; i += 4) UPDATE(load4, store4)
-  for (; i < to; i++) UPDATE(splat_load4, STORE_ONE)
-#undef STORE_ONE
-#undef UPDATE
-}
-
-// m' = beta1 m + (1 - beta1) g, v' = beta2 v + (1 - beta2) g², p' = keep p - factor d with d = m'/(sqrt(v') + epsilon), or m' where
-// the step is not adaptive. The complements come from the caller, who has them in float64.
-void EXPORT(adam_update)(const float *p, const float *g, const float *m, const float *v, float *p1, float *m1, float *v1,
-                         int n, float beta1, float rest1, float beta2, float rest2, float factor, float epsilon,
-                         float keep, int adaptive) {
-  Job job = {.in = {p, g, m, v},
-             .out = {p1, m1, v1},
-             .f = {beta1, rest1, beta2, rest2, factor, epsilon, keep},
-             .n = {adaptive}};
-  parallel(adam_body, &job, n, GRAIN / 4);
-}
 
 // A matrix w [rows, columns] with room for columns' sums; g, where it is, another matrix of that shape.
 typedef struct {

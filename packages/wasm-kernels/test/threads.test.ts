@@ -33,7 +33,7 @@ const convolution = {
 };
 const filter = () => random([3, 3, 36, 37], 2);
 const dy = () => random([5, 31, 29, 37], 3);
-const adam = { beta1: 0.9, beta2: 0.99, factor: 1e-3, epsilon: 1e-8, keep: 0.999, adaptive: true };
+const adam = { beta1: 0.9, beta2: 0.99, factor: 1e-3, epsilon: 1e-8, keep: 0.999, adaptive: true, betas: [0.99] };
 const norm = { groups: 9, epsilon: 1e-5, silu: true };
 const unit = { epsilon: 1e-4, scale: 1.5 };
 
@@ -138,8 +138,11 @@ const cases: Record<string, () => tf.Tensor[]> = {
     const bytes = Uint8Array.from({ length: 301 * 131 }, (_, i) => (i * 7919) % 256);
     return run('ReferenceRows', { bytes: tf.tensor2d(bytes, [301, 131], 'bool'), shift: random([131], 1) });
   },
-  AdamUpdate: () =>
-    run('AdamUpdate', { p: x(), g: random(images, 6), m: random(images, 7), v: tf.abs(random(images, 8)) }, adam),
+  AdamUpdateAll: () => {
+    const of = (seed: number) => [random(images, seed), random([37], seed), random([3, 99], seed)];
+    const lists = [of(1), of(6), of(7), of(8).map((v) => tf.abs(v)), of(9)].flat();
+    return run('AdamUpdateAll', Object.fromEntries(lists.map((tensor, i) => [`${i}:`, tensor])), adam);
+  },
   'UnitMagnitude of columns': () =>
     run('UnitMagnitude', { w: random([3, 3, 99, 70], 9) }, { ...unit, outputs: 'last' }),
   'its gradient': () =>

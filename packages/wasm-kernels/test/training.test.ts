@@ -1,4 +1,4 @@
-import { expectClose, unit, useWasm } from '@cm/testing';
+import { expectClose, expectNoLeak, unit, useWasm } from '@cm/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -8,25 +8,64 @@ const tensor = (name: string, shape: number[]) => tf.tensor(unit(name, shape), s
 const run = (name: string, inputs: tf.NamedTensorMap, attributes: Record<string, number | string | boolean>) =>
   tf.engine().runKernel(name, inputs, attributes) as unknown as tf.Tensor[];
 
-describe.each([1, 3, 4, 7, 66])('with %i values', (n) => {
-  it.each([true, false])('one step of Adam, adaptive %s', (adaptive) => {
-    const [p, g, m] = ['p', 'g', 'm'].map((name) => unit(name, [n]));
-    const v = unit('v', [n]).map((value) => value ** 2);
+describe('one step of Adam', () => {
+  // Of tensors that vectors and threads' runs divide and that they do not, and of none.
+  const sizes = [[1], [3], [2, 2], [7], [66], [], [3, 16_384], [16_385]];
+
+  it.each([
+    [true, []],
+    [false, [0.9]],
+    [true, [0.999, 0.25]],
+  ])('of all parameters, adaptive %s, with averages of %s', (adaptive, betas) => {
     const step = { beta1: 0.9, beta2: 0.99, factor: 0.01, epsilon: 1e-3, keep: 0.95, adaptive };
-    const inputs = Object.fromEntries(Object.entries({ p, g, m, v }).map(([name, x]) => [name, tf.tensor1d(x!)]));
-    const [p1, m1, v1] = run('AdamUpdate', inputs, step);
-    // Independent of the kernel: float64.
-    const mean = Array.from(m!, (value, i) => 0.9 * value + 0.1 * g![i]!);
-    const square = Array.from(v, (value, i) => 0.99 * value + 0.01 * g![i]! ** 2);
-    expectClose(m1!, mean, 1e-6);
-    expectClose(v1!, square, 1e-6);
-    expectClose(
-      p1!,
-      Array.from(p!, (x, i) => 0.95 * x - 0.01 * (adaptive ? mean[i]! / (Math.sqrt(square[i]!) + 1e-3) : mean[i]!)),
-      1e-6,
+    const names = ['p', 'g', 'm', 'v', ...betas.map((_, j) => `average ${j}`)];
+    const values = names.map((name) =>
+      sizes.map((shape, i) => unit(`${name}${i}`, shape).map((x) => (name === 'v' ? x ** 2 : x))),
     );
+    const inputs = values.flatMap((list, j) =>
+      list.map((x, i) => [`${j}:${i}`, tf.tensor(x as Float32Array, sizes[i]!)] as const),
+    );
+    const outputs = run('AdamUpdateAll', Object.fromEntries(inputs), { ...step, betas } as never);
+    expect(outputs.length).toBe((3 + betas.length) * sizes.length);
+    // Independent of the kernel: float64.
+    sizes.forEach((shape, i) => {
+      const [p, g, m, v, ...averages] = values.map((list) => list[i]!) as [Float32Array, ...Float32Array[]];
+      const mean = Float64Array.from(m!, (value, k) => 0.9 * value + 0.1 * g![k]!);
+      const square = Float64Array.from(v!, (value, k) => 0.99 * value + 0.01 * g![k]! ** 2);
+      const direction = adaptive ? mean.map((value, k) => value / (Math.sqrt(square[k]!) + 1e-3)) : mean;
+      const moved = Float64Array.from(p, (x, k) => 0.95 * x - 0.01 * direction[k]!);
+      const expected = [moved, mean, square];
+      averages.forEach((average, j) => {
+        expected.push(Float64Array.from(average, (x, k) => betas[j]! * x + (1 - betas[j]!) * moved[k]!));
+      });
+      expected.forEach((list, j) => {
+        const output = outputs[j * sizes.length + i]!;
+        expect(output.shape).toEqual(shape);
+        expectClose(output, list, 1e-6);
+      });
+    });
   });
 
+  it('leaves nothing behind', async () => {
+    const inputs = Object.fromEntries([0, 1, 2, 3, 4].map((i) => [`${i}`, tensor(`${i}`, [5])]));
+    const attributes = { beta1: 0.9, beta2: 0.9, factor: 1, epsilon: 1, keep: 1, adaptive: true, betas: [0.5] };
+    const backend = tf.backend();
+    const before = backend.numDataIds();
+    await expectNoLeak(() => tf.dispose(run('AdamUpdateAll', inputs, attributes as never)));
+    expect(backend.numDataIds()).toBe(before);
+  });
+
+  it('says what does not fit', () => {
+    const kernel = (shapes: number[][]) => () =>
+      run('AdamUpdateAll', Object.fromEntries(shapes.map((shape, i) => [`${i}`, tf.zeros(shape)])), {
+        betas: [],
+      } as never);
+    expect(kernel([[2], [2], [2]])).toThrow('AdamUpdateAll: got 3 tensors, expected 4 of each parameter');
+    expect(kernel([[2], [2], [3], [2]])).toThrow('AdamUpdateAll: 2:0 has shape [3], expected [2]');
+  });
+});
+
+describe.each([1, 3, 4, 7, 66])('with %i values', (n) => {
   it('a linear combination', () => {
     const [a, b] = [tensor('a', [n]), tensor('b', [n])];
     const y = run('LinearCombination', { a, b }, { alpha: 0.3, beta: -2 }) as unknown as tf.Tensor;

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { defineKernel } from '../kernel';
+import type { KernelModule } from '../module';
 
 // What happens to every parameter once a step. A network has a hundred small tensors, each of which would go through a dozen kernels.
 
@@ -21,21 +22,78 @@ interface AdamStep {
   readonly epsilon: number;
   readonly keep: number;
   readonly adaptive: boolean;
+  /** Of the averages that are updated in the same pass. */
+  readonly betas: readonly number[];
 }
+
+/** A tensor of given values, to be disposed of by the kernel that makes it. */
+function of(module: KernelModule, values: readonly number[], dtype: 'int32' | 'float32'): tf.TensorInfo {
+  const tensor = module.output([values.length], dtype);
+  module.backend.typedArrayFromHeap(tensor).set(values);
+  return tensor;
+}
+
+/** Values of a tensor that a thread takes at a time. */
+const RUN = 16_384;
 
 /**
  * One step of Adam and its kin: m′ = β₁m + (1 − β₁)g, v′ = β₂v + (1 − β₂)g², p′ = keep·p − factor·d with d = m′/(√v′ + ε), or m′
- * where the step is not adaptive. Gives [p′, m′, v′].
+ * where the step is not adaptive, and averages a′ = β·a + (1 − β)·p′. Inputs are all parameters, all gradients, both moments and the
+ * averages one after the other, as many tensors of each. Gives all p′, m′, v′ and a′.
  */
-const adamUpdate = defineKernel<'p' | 'g' | 'm' | 'v', AdamStep>('AdamUpdate', ({ inputs, attrs, module }) => {
-  const size = checked('AdamUpdate', inputs);
-  const { p, g, m, v } = inputs;
-  const outputs = [0, 1, 2].map(() => module.output(p.shape, 'float32'));
-  const { beta1, beta2, factor, epsilon, keep, adaptive } = attrs;
-  const at = [p, g, m, v, ...outputs].map((tensor) => module.offset(tensor));
-  const betas = [beta1, 1 - beta1, beta2, 1 - beta2];
-  module.native.adam_update(...at, size, ...betas, factor, epsilon, keep, adaptive ? 1 : 0);
-  return outputs;
+const adamUpdateAll = defineKernel<string, AdamStep>('AdamUpdateAll', ({ inputs, attrs, module }) => {
+  const { beta1, beta2, factor, epsilon, keep, adaptive, betas } = attrs;
+  const tensors = Object.values(inputs);
+  const lists = 4 + betas.length;
+  const count = tensors.length / lists;
+  if (!Number.isInteger(count)) {
+    throw new Error(`AdamUpdateAll: got ${tensors.length} tensors, expected ${lists} of each parameter`);
+  }
+  const list = (i: number) => tensors.slice(i * count, (i + 1) * count);
+  const parameters = list(0);
+  const sizes = parameters.map((_, i) =>
+    checked('AdamUpdateAll', Object.fromEntries(Array.from({ length: lists }, (_, j) => [`${j}:${i}`, list(j)[i]!]))),
+  );
+  const outputs = Array.from({ length: lists - 1 }, () =>
+    parameters.map(({ shape }) => module.output(shape, 'float32')),
+  );
+  // Each tensor's places: p, g, m, v, p′, m′, v′, and of each average before and afterwards.
+  const [p1, m1, v1, ...averaged] = outputs as [
+    tf.TensorInfo[],
+    tf.TensorInfo[],
+    tf.TensorInfo[],
+    ...tf.TensorInfo[][],
+  ];
+  const columns = [...[0, 1, 2, 3].map(list), p1, m1, v1, ...averaged.flatMap((after, j) => [list(4 + j), after])];
+  const runs: number[] = [];
+  sizes.forEach((size, i) => {
+    const at = columns.map((column) => module.offset(column[i]!));
+    for (let from = 0; from < size; from += RUN) {
+      runs.push(Math.min(RUN, size - from), ...at.map((offset) => offset + 4 * from));
+    }
+  });
+  const table = of(module, runs, 'int32');
+  const rests = of(
+    module,
+    betas.flatMap((beta) => [beta, 1 - beta]),
+    'float32',
+  );
+  const largest = Math.min(RUN, Math.max(0, ...sizes));
+  const lengths = [runs.length / (columns.length + 1), largest];
+  const moments = [beta1, 1 - beta1, beta2, 1 - beta2];
+  module.native.adam_update_all(
+    module.offset(table),
+    ...lengths,
+    module.offset(rests),
+    betas.length,
+    ...moments,
+    factor,
+    epsilon,
+    keep,
+    adaptive ? 1 : 0,
+  );
+  for (const { dataId } of [table, rests]) module.backend.disposeData(dataId);
+  return outputs.flat();
 });
 
 /** α·a + β·b */
@@ -102,4 +160,4 @@ const unitMagnitudeGrad = defineKernel<'w' | 'dy', UnitMagnitude>(
 );
 
 /** All of them. */
-export const training = [adamUpdate, linearCombination, unitMagnitude, unitMagnitudeGrad];
+export const training = [adamUpdateAll, linearCombination, unitMagnitude, unitMagnitudeGrad];
