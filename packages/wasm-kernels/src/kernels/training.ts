@@ -49,10 +49,10 @@ const adamUpdateAll = defineKernel<string, AdamStep>('AdamUpdateAll', ({ inputs,
   if (!Number.isInteger(count)) {
     throw new Error(`AdamUpdateAll: got ${tensors.length} tensors, expected ${lists} of each parameter`);
   }
-  const list = (i: number) => tensors.slice(i * count, (i + 1) * count);
-  const parameters = list(0);
+  const given = Array.from({ length: lists }, (_, j) => tensors.slice(j * count, (j + 1) * count));
+  const parameters = given[0]!;
   const sizes = parameters.map((_, i) =>
-    checked('AdamUpdateAll', Object.fromEntries(Array.from({ length: lists }, (_, j) => [`${j}:${i}`, list(j)[i]!]))),
+    checked('AdamUpdateAll', Object.fromEntries(given.map((list, j) => [`${j}:${i}`, list[i]!]))),
   );
   const outputs = Array.from({ length: lists - 1 }, () =>
     parameters.map(({ shape }) => module.output(shape, 'float32')),
@@ -64,7 +64,7 @@ const adamUpdateAll = defineKernel<string, AdamStep>('AdamUpdateAll', ({ inputs,
     tf.TensorInfo[],
     ...tf.TensorInfo[][],
   ];
-  const columns = [...[0, 1, 2, 3].map(list), p1, m1, v1, ...averaged.flatMap((after, j) => [list(4 + j), after])];
+  const columns = [...given.slice(0, 4), p1, m1, v1, ...averaged.flatMap((after, j) => [given[4 + j]!, after])];
   const runs: number[] = [];
   sizes.forEach((size, i) => {
     const at = columns.map((column) => module.offset(column[i]!));
