@@ -5,12 +5,10 @@
 enum {
   // Floats of packed filter at a time: a quarter of a 1 MiB second-level cache.
   PACKED_FILTER = 65536,
-  // Output pixels whose patches the filter's gradient packs at a time.
-  BLOCK_PIXELS = 256,
   // Below this many channels a tap's inner loop is too short: patches are gathered into rows.
   FEW_CHANNELS = 8,
   // Up to this many results a pixel are dot products, one by one: eight columns would be mostly padding.
-  FEW_RESULTS = 3,
+  FEW_RESULTS = 4,
   MAX_TAPS = 1024,
   // Multiply-adds that are worth a piece of their own.
   ENOUGH = 131072,

@@ -27,10 +27,11 @@ INLINE float lanes_sum(f32x4 v) {
          (wasm_f32x4_extract_lane(v, 2) + wasm_f32x4_extract_lane(v, 3));
 }
 
-/** tile_columns for a number of columns that the compiler knows. */
+/** tile_columns for columns from `first` on, as many as the compiler knows. */
 INLINE void columns_of(const float *const *rows, int segments, int k, const float *w, int stride, float *const *out,
-                       int columns) {
-  f32x4 c[3][ROWS];
+                       int first, int columns) {
+  w += first * stride;
+  f32x4 c[2][ROWS];
   UNROLL
   for (int j = 0; j < columns; j++) c[j][0] = c[j][1] = c[j][2] = c[j][3] = splat4(0);
   NO_UNROLL
@@ -52,17 +53,17 @@ INLINE void columns_of(const float *const *rows, int segments, int k, const floa
   UNROLL
   for (int j = 0; j < columns; j++)
     UNROLL
-    for (int r = 0; r < ROWS; r++) out[r][j] = lanes_sum(c[j][r]);
+    for (int r = 0; r < ROWS; r++) out[r][first + j] = lanes_sum(c[j][r]);
 }
 
 __attribute__((noinline)) void tile_columns(const float *const *rows, int segments, int k, const float *w, int stride,
                                             float *const *out, int columns) {
   if (columns == 1)
-    columns_of(rows, segments, k, w, stride, out, 1);
-  else if (columns == 2)
-    columns_of(rows, segments, k, w, stride, out, 2);
+    columns_of(rows, segments, k, w, stride, out, 0, 1);
   else
-    columns_of(rows, segments, k, w, stride, out, 3);
+    // Of three, the second is summed twice: sums of three at once do not fit the registers.
+    for (int first = 0; first < columns; first += 2)
+      columns_of(rows, segments, k, w, stride, out, min_int(first, columns - 2), 2);
 }
 
 __attribute__((noinline)) void tile_quads(const float *quad, int k, const float *panel, float *const *out, int column,

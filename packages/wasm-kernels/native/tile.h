@@ -54,7 +54,7 @@ void tile_rows(const float *const *rows, int segments, int k, const float *panel
                int columns, int add);
 
 /**
- * out[i][j] = Σ_s Σ_p rows[s][i][p] · w[j][s·k + p], k a multiple of 4, for j < columns: one to three columns, whose panel would be
+ * out[i][j] = Σ_s Σ_p rows[s][i][p] · w[j][s·k + p], k a multiple of 4, for j < columns: one to four columns, whose panel would be
  * mostly zeros. Column j of w begins at w + j·stride.
  */
 void tile_columns(const float *const *rows, int segments, int k, const float *w, int stride, float *const *out,
