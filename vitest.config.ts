@@ -15,6 +15,7 @@ export default defineConfig({
   },
   test: {
     include: ['{packages,examples,tools}/*/test/**/*.test.ts', 'bench/test/*.test.ts'],
+    globalSetup: at('./tools/testing/src/left-out.ts'),
     testTimeout: 60_000,
     hookTimeout: 60_000,
     reporters: process.env.CI ? ['default', ['json', { outputFile: 'node_modules/.cache/tests.json' }]] : ['default'],

@@ -1,11 +1,23 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { installation, isInstalled } from '../src/installation';
 import { diagnose } from '../src/setup/doctor';
 import { findLibtorch } from '../src/setup/libtorch';
+import { setup } from '../src/setup/setup';
+
+// PyTorch's wheel for x86-64 is the CUDA build, on which setup for the CPU leaves out libraries, not headers.
+describe.skipIf(!isInstalled())('the addon (left out where `cm-torch setup` has not been run)', () => {
+  it('is compiled against the headers of a build with CUDA, where libtorch is PyTorch’s wheel', () => {
+    const { libraries, version } = installation();
+    const build = join(libraries, '../version.py');
+    if (!existsSync(build)) return expect(version).toMatch(/^1\.13/);
+    expect(readFileSync(build, 'utf8')).toMatch(/^cuda: Optional\[str\] = '\d+\.\d+'|^cuda = '\d+\.\d+'/m);
+    expect(existsSync(join(libraries, '../include/ATen/cuda/CUDAContext.h'))).toBe(true);
+  });
+});
 
 describe('setup', () => {
   let folder: string;
@@ -38,12 +50,15 @@ describe('setup', () => {
     expect(() => findLibtorch({ python: join(folder, 'python') })).toThrow(/--python: .* has no torch/);
   });
 
-  it('reads the version from the headers of a folder with libtorch', () => {
+  it('reads the version from the headers of a folder with libtorch, and knows whether it has a CUDA part', async () => {
     const path = join(folder, 'libtorch');
     execFileSync('mkdir', ['-p', join(path, 'include/torch'), join(path, 'lib')]);
     const header = ['MAJOR 2', 'MINOR 12', 'PATCH 1'].map((part) => `#define TORCH_VERSION_${part}`).join('\n');
     writeFileSync(join(path, 'include/torch/version.h'), header);
     writeFileSync(join(path, 'lib/libtorch_cpu.so'), '');
     expect(findLibtorch({ libtorch: path })).toMatchObject({ version: '2.12.1', libraries: join(path, 'lib') });
+    await expect(setup({ libtorch: path, cuda: true }, () => {})).rejects.toThrow(
+      /libtorch 2\.12\.1 \(.*\) has no libtorch_cuda\.so, expected one for --cuda/,
+    );
   });
 });

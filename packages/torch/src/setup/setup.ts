@@ -34,8 +34,9 @@ export async function setup(options: SetupOptions, say: (line: string) => void):
   const wantsCuda = options.cuda ?? hasGpu();
   let libtorch = findLibtorch(options);
   if (libtorch && wantsCuda && !cudaLibraryOf(libtorch)) {
-    say(`libtorch ${libtorch.version} (${libtorch.source}) has no CUDA part.`);
-    if (options.libtorch || options.python) throw new Error('expected a libtorch with libtorch_cuda.so, for --cuda');
+    const lack = `libtorch ${libtorch.version} (${libtorch.source}) has no libtorch_cuda.so, expected one ${options.cuda ? 'for --cuda' : 'for the GPU here; --cpu does without'}`;
+    if (options.libtorch || options.python) throw new Error(lack);
+    say(`${lack}: fetching another.`);
     libtorch = undefined;
   }
   libtorch ??= fetchLibtorch(wantsCuda, say);
