@@ -28,7 +28,7 @@ function fastest(run: () => void, milliseconds: number): number {
 const prepared = new Map<string, () => void>();
 for await (const name of createInterface({ input: process.stdin })) {
   if (!prepared.has(name)) {
-    const kernel = name === STEP ? undefined : cases[name]!.prepare();
+    const kernel = name === STEP ? undefined : cases[name]!.prepare((x) => x);
     // Both backends have computed when a kernel's call returns.
     prepared.set(name, kernel ? () => kernel().dispose() : trainingStep(benchConfig, 16));
   }

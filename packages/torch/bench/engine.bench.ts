@@ -1,21 +1,35 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { isInstalled } from '@cm/tfjs-node';
 import { Command } from 'commander';
 import { cases } from './engine/cases';
 
-// This backend beside PyTorch in Python and WebAssembly: kernels, and the whole training step of step.ts and step.py. All take turns, so that
+// This backend beside PyTorch in Python, WebAssembly and tfjs-node: kernels, and the whole training step of step.ts and step.py. All take turns, so that
 // a slow minute of the machine is everybody's.
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 const { python, rounds, only, compile } = new Command('pnpm bench:engine --')
-  .description('Measures this backend beside PyTorch (an interpreter with torch) and WebAssembly, in turns.')
+  .description(
+    'Measures this backend beside PyTorch (an interpreter with torch), WebAssembly and, where it is set up, tfjs-node, in turns.',
+  )
   .option('--python <path>', 'a Python interpreter that has torch', 'python3')
   .option('--rounds <n>', 'turns of each', Number, 5)
   .option('--only <part>', 'kernels or step')
   .option('--compile', 'PyTorch compiled, too (a C++ compiler and a minute)', false)
   .parse()
   .opts<{ python: string; rounds: number; only?: string; compile: boolean }>();
+
+/** Least, median and greatest. */
+interface Spread {
+  readonly least: number;
+  readonly median: number;
+  readonly greatest: number;
+}
+function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  return { least: sorted[0]!, median: sorted[sorted.length >> 1]!, greatest: sorted.at(-1)! };
+}
 
 /** A process that answers each line it is given with one line of JSON. */
 function worker(command: string, args: readonly string[]) {
@@ -37,32 +51,43 @@ const root = here('../../..');
 process.chdir(root);
 const table: Record<string, Record<string, string>> = {};
 
+// In bfloat16 twice: from float32 inputs, which the call converts (PyTorch by autocast), and from inputs that are in bfloat16 already.
 async function kernels(): Promise<void> {
   const workers = {
     PyTorch: worker(python, [here('engine/cases.py')]),
     'channels-last': worker(python, [here('engine/cases.py'), '--channels-last']),
     'this backend': worker(process.execPath, tsx('engine/worker.ts', 'torch')),
-    'PyTorch bf16': worker(python, [here('engine/cases.py'), '--channels-last', '--bf16']),
+    'PyTorch, autocast': worker(python, [here('engine/cases.py'), '--channels-last', '--autocast']),
     'this, bf16': worker(process.execPath, tsx('engine/worker.ts', 'torch', 'bfloat16')),
+    'PyTorch, bf16 inputs': worker(python, [here('engine/cases.py'), '--channels-last', '--bf16']),
+    'this, bf16 inputs': worker(process.execPath, tsx('engine/worker.ts', 'torch', 'bfloat16', '--bf16')),
     WebAssembly: worker(process.execPath, tsx('engine/worker.ts', 'wasm')),
+    ...(isInstalled() && { 'tfjs-node': worker(process.execPath, tsx('engine/worker.ts', 'tensorflow')) }),
   };
   for (const [name, { work }] of Object.entries(cases)) {
-    const fastest: Record<string, number> = {};
+    const times: Record<string, number[]> = {};
     for (let round = 0; round < rounds; round++) {
       for (const [engine, { ask }] of Object.entries(workers)) {
         const { ms = Number.NaN } = await ask(name);
-        fastest[engine] = Math.min(fastest[engine] ?? Number.POSITIVE_INFINITY, ms);
+        times[engine] = [...(times[engine] ?? []), ms];
       }
     }
-    const rate = (ms: number) =>
-      'flops' in work ? `${(work.flops / ms / 1e6).toFixed(0)} GF/s` : `${(work.bytes / ms / 1e6).toFixed(1)} GB/s`;
-    const best = Math.min(fastest.PyTorch!, fastest['channels-last']!);
-    table[name] = {
-      ...Object.fromEntries(Object.entries(fastest).map(([engine, ms]) => [engine, rate(ms)])),
-      'speed / PyTorch': (best / fastest['this backend']!).toFixed(2),
-      bf16: (fastest['PyTorch bf16']! / fastest['this, bf16']!).toFixed(2),
+    const [amount, unit] = 'flops' in work ? [work.flops, 'GFLOP/s'] : [work.bytes, 'GB/s'];
+    const rate = (ms: number) => (amount / ms / 1e6).toFixed(unit === 'GB/s' ? 1 : 0);
+    const median = (engine: string) => spreadOf(times[engine]!).median;
+    const ratio = (theirs: number, ours: string) => (theirs / median(ours)).toFixed(2);
+    table[`${name}, ${unit}`] = {
+      ...Object.fromEntries(
+        Object.entries(times).map(([engine, of]) => {
+          const { least, median, greatest } = spreadOf(of);
+          return [engine, `${rate(median)} (${rate(greatest)}–${rate(least)})`];
+        }),
+      ),
+      'speed / PyTorch': ratio(Math.min(median('PyTorch'), median('channels-last')), 'this backend'),
+      autocast: ratio(median('PyTorch, autocast'), 'this, bf16'),
+      'bf16 inputs': ratio(median('PyTorch, bf16 inputs'), 'this, bf16 inputs'),
     };
-    console.error(name, table[name]);
+    console.error(name, table[`${name}, ${unit}`]);
   }
   for (const { end } of Object.values(workers)) end();
   console.table(table);
@@ -76,22 +101,34 @@ function step(): void {
     'PyTorch, bf16, channels-last': [python, [here('step.py'), '--channels-last', '--bf16']],
     'this backend, bf16': [process.execPath, tsx('step.bench.ts', '16', 'bfloat16')],
     ...(compile && { 'PyTorch, compiled': [python, [here('step.py'), '--channels-last', '--compile']] }),
+    ...(isInstalled() && { 'tfjs-node': [process.execPath, tsx('step.bench.ts', '16', 'float32', '--tensorflow')] }),
   };
-  const found: Record<string, { ms: number; peak: number }> = {};
+  const found: Record<string, { least: number; medians: number[]; greatest: number; peak: number }> = {};
   for (let round = 0; round < Math.min(rounds, 3); round++) {
     for (const [engine, [command, args]] of Object.entries(engines)) {
-      const { min, peak } = JSON.parse(execFileSync(command, args, { encoding: 'utf8' }));
-      const known = found[engine];
-      found[engine] = { ms: Math.min(min, known?.ms ?? min), peak: Math.max(peak, known?.peak ?? 0) };
-      console.error(engine, min, Math.round(peak));
+      const { ms, min, max, peak } = JSON.parse(execFileSync(command, args, { encoding: 'utf8' }));
+      const known = found[engine] ?? { least: min, medians: [], greatest: max, peak };
+      found[engine] = {
+        least: Math.min(min, known.least),
+        medians: [...known.medians, ms],
+        greatest: Math.max(max, known.greatest),
+        peak: Math.max(peak, known.peak),
+      };
+      console.error(engine, ms, `${min}–${max}`, Math.round(peak));
     }
   }
-  const eager = found['PyTorch, eager']!.ms;
+  const median = (engine: string) => spreadOf(found[engine]!.medians).median;
   console.table(
     Object.fromEntries(
-      Object.entries(found).map(([engine, { ms, peak }]) => [
+      Object.entries(found).map(([engine, { least, greatest, peak }]) => [
         engine,
-        { 'fastest step, ms': ms, 'of eager’s time': (ms / eager).toFixed(2), 'peak memory, MiB': Math.round(peak) },
+        {
+          'median step, ms': median(engine),
+          'least and greatest': `${least}–${greatest}`,
+          'of eager’s time': (median(engine) / median('PyTorch, eager')).toFixed(2),
+          'of our float32’s': (median(engine) / median('this backend')).toFixed(2),
+          'peak memory, MiB': Math.round(peak),
+        },
       ]),
     ),
   );

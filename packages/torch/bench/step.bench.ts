@@ -3,10 +3,10 @@ import { profileKernels } from '../../edm2-unet/bench/profile-kernels';
 import { startBackend } from './engine/backends';
 import { benchConfig, stepFlops, trainingStep } from './step';
 
-// A whole training step on this backend, or WebAssembly: npx tsx packages/torch/bench/step.bench.ts [batch] [precision] [--wasm] [--profile]
+// A whole training step on this backend, or another: npx tsx packages/torch/bench/step.bench.ts [batch] [precision] [--wasm | --tensorflow] [--profile]
 const [size, precision = 'float32'] = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const batch = Number(size ?? 16);
-await startBackend(process.argv.includes('--wasm') ? 'wasm' : 'torch', precision);
+await startBackend(['wasm', 'tensorflow'].find((name) => process.argv.includes(`--${name}`)) ?? 'torch', precision);
 const step = trainingStep(benchConfig, batch);
 const flops = stepFlops(benchConfig, batch);
 for (let i = 0; i < 2; i++) step();
@@ -23,6 +23,7 @@ console.log(
   JSON.stringify({
     ms: Math.round(median),
     min: Math.round(times[0]!),
+    max: Math.round(times.at(-1)!),
     gflops: flops / 1e9,
     rate: flops / median / 1e6,
     peak,

@@ -235,4 +235,4 @@ if __name__ == "__main__":
         times.append((time.perf_counter() - start) * 1e3)
     times.sort()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"ms": round(times[3]), "min": round(times[0]), "peak": peak, "loss": loss, "version": torch.__version__}))
+    print(json.dumps({"ms": round(times[3]), "min": round(times[0]), "max": round(times[-1]), "peak": peak, "loss": loss, "version": torch.__version__}))

@@ -12,5 +12,9 @@ export async function startBackend(name: string, precision: string): Promise<voi
     await setWasmBackend({ threads: Number(process.env.WASM_THREADS ?? 2) });
     return;
   }
-  throw new Error(`backend is ${name}, expected torch or wasm`);
+  if (name === 'tensorflow') {
+    const { useTensorFlow } = await import('@cm/tfjs-node');
+    return useTensorFlow({ threads: 2 });
+  }
+  throw new Error(`backend is ${name}, expected torch, wasm or tensorflow`);
 }

@@ -2,10 +2,13 @@ import '@cm/gradients';
 import { dotProductAttention, mpSilu, pixelNorm } from '@cm/edm2-unet';
 import * as tf from '@tensorflow/tfjs-core';
 
+/** Turns an input into one of the same values as the backend is to hold it. */
+export type Held = <T extends tf.Tensor>(x: T) => T;
+
 /** One kernel of the bench: what is timed, and its work. */
 export interface Case {
   /** Makes the inputs, once; what it returns is timed. */
-  readonly prepare: () => () => tf.Tensor;
+  readonly prepare: (held: Held) => () => tf.Tensor;
   /** FLOPs, or bytes read and written where memory is the limit. */
   readonly work: { readonly flops: number } | { readonly bytes: number };
 }
@@ -14,8 +17,8 @@ const images = (channels: number, size: number, batch = 16) =>
   tf.randomNormal([batch, size, size, channels]) as tf.Tensor4D;
 
 function matmul(n: number): Case {
-  const prepare = () => {
-    const [a, b] = [tf.randomNormal([n, n]), tf.randomNormal([n, n])];
+  const prepare = (held: Held) => {
+    const [a, b] = [held(tf.randomNormal([n, n])), held(tf.randomNormal([n, n]))];
     return () => tf.matMul(a, b);
   };
   return { prepare, work: { flops: 2 * n ** 3 } };
@@ -24,9 +27,10 @@ function matmul(n: number): Case {
 /** A convolution with as many channels out as in, and its gradients. */
 function convolution(kernel: number, channels: number, size: number): Record<string, Case> {
   const flops = 2 * 16 * size ** 2 * channels ** 2 * kernel ** 2;
-  const inputs = () => ({
-    x: images(channels, size),
-    dy: images(channels, size),
+  // A filter is a parameter: float32 in any case.
+  const inputs = (held: Held) => ({
+    x: held(images(channels, size)),
+    dy: held(images(channels, size)),
     filter: tf.randomNormal([kernel, kernel, channels, channels]) as tf.Tensor4D,
   });
   const run = (name: string, tensors: tf.NamedTensorMap, attributes: object) =>
@@ -34,8 +38,8 @@ function convolution(kernel: number, channels: number, size: number): Record<str
   const common = { strides: [1, 1], pad: 'same', dataFormat: 'NHWC', dimRoundingMode: undefined };
   const name = `convolution ${kernel} × ${kernel}, ${channels} channels at ${size} × ${size}`;
   const make = (timed: (tensors: ReturnType<typeof inputs>) => tf.Tensor): Case => ({
-    prepare: () => {
-      const tensors = inputs();
+    prepare: (held) => {
+      const tensors = inputs(held);
       return () => timed(tensors);
     },
     work: { flops },
@@ -56,15 +60,15 @@ function pass(name: string, apply: (x: tf.Tensor4D) => tf.Tensor4D): Record<stri
   const bytes = 4 * 16 * 32 ** 2 * 64;
   return {
     [name]: {
-      prepare: () => {
-        const x = images(64, 32);
+      prepare: (held) => {
+        const x = held(images(64, 32));
         return () => apply(x);
       },
       work: { bytes: 2 * bytes },
     },
     [`${name}: with gradient`]: {
-      prepare: () => {
-        const [x, dy] = [images(64, 32), images(64, 32)];
+      prepare: (held) => {
+        const [x, dy] = [held(images(64, 32)), held(images(64, 32))];
         const gradient = tf.grad((images: tf.Tensor) => apply(images as tf.Tensor4D));
         return () => gradient(x, dy);
       },
@@ -81,15 +85,15 @@ function attention(): Record<string, Case> {
   const apply = (qkv: tf.Tensor) => dotProductAttention(qkv as tf.Tensor3D, heads);
   return {
     attention: {
-      prepare: () => {
-        const qkv = input();
+      prepare: (held) => {
+        const qkv = held(input());
         return () => apply(qkv);
       },
       work: { flops },
     },
     'attention: with gradient': {
-      prepare: () => {
-        const [qkv, dy] = [input(), tf.randomNormal([batch, pixels, heads * width])];
+      prepare: (held) => {
+        const [qkv, dy] = [held(input()), held(tf.randomNormal([batch, pixels, heads * width]))];
         const gradient = tf.grad(apply);
         return () => gradient(qkv, dy);
       },
