@@ -82,7 +82,7 @@ template <typename E>
 void pair_rows(const E *x, int64_t step, int64_t rows, int64_t size, Pair16 *to) {
   for (int64_t r = 0; r < rows; r += 2)
     for (int64_t c = 0; c < size; c += LANES)
-      store(to + r / 2 * size + c, lower(load(x + r * step + c)) | upper(load(x + (r + 1) * step + c)));
+      store(to + r / 2 * size + c, paired(load(x + r * step + c), load(x + (r + 1) * step + c)));
 }
 inline Dense<Pair16> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, Pair16 *room) {
   pair_rows(x, step, rows, size, room);
@@ -138,7 +138,7 @@ Parts parts(const Tensor &qkv, const Shape &s) {
 }
 
 bool composed(const Tensor &qkv, const Shape &s) {
-  if (!qkv.is_cpu()) return true;
+  if (!own_loops(qkv)) return true;
   const bool paired = HAS_PAIRS && s.pixels % LANES == 0 && s.size % LANES == 0;
   return qkv.scalar_type() == at::kBFloat16 && !paired;
 }

@@ -97,8 +97,13 @@ enum class Precision : int64_t { float32 = 0, tf32 = 1, bfloat16 = 2 };
 struct Settings {
   at::Device device{at::kCPU};
   Precision precision = Precision::float32;
+  /** Whether the CPU, too, goes the GPU's way, compositions of ATen's: for tests of them where there is no GPU. */
+  bool composed = false;
 };
 Settings &settings();
+
+/** Whether loops of this package's own compute what x is given to. */
+inline bool own_loops(const Tensor &x) { return x.is_cpu() && !settings().composed; }
 
 inline at::TensorOptions options(at::ScalarType type) { return at::device(settings().device).dtype(type); }
 

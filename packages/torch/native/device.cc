@@ -28,6 +28,9 @@ KERNEL(configure) {
   at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/true);
 }
 
+/** compose(flag): see Settings. */
+KERNEL(compose) { settings().composed = in.flag(); }
+
 KERNEL(threads) {
   const auto count = in.integer();
   if (count > 0) at::set_num_threads(static_cast<int>(count));

@@ -21,9 +21,12 @@ inline float mp_silu_slope(float x) {
   return s * (1.0f + x * (e * s)) * (1.0f / SILU_MAGNITUDE);
 }
 
+void put(const float *from, float *to, int64_t count) { std::copy_n(from, count, to); }
+void put(const float *from, BFloat16 *to, int64_t count) { narrow(from, to, count); }
+
 KERNEL(MpSilu) {
   const Tensor x = dense(in.held());
-  if (!x.is_cpu()) return out.tensor(at::silu(x) / SILU_MAGNITUDE);
+  if (!own_loops(x)) return out.tensor(at::silu(x) / SILU_MAGNITUDE);
   const Tensor y = like(x);
   by_type(x, [&](auto type) {
     using E = decltype(type);
@@ -37,7 +40,7 @@ KERNEL(MpSiluGrad) {
   const Tensor &held = in.held();
   const auto [x, dy] = pair(held, in.held());
   same_shape(x, dy);
-  if (!x.is_cpu()) return out.tensor(at::silu_backward(dy, x) / SILU_MAGNITUDE);
+  if (!own_loops(x)) return out.tensor(at::silu_backward(dy, x) / SILU_MAGNITUDE);
   const Tensor dx = like(x);
   const Tensor &of = x, &gradient = dy;
   by_type(x, [&](auto type) {
@@ -59,7 +62,7 @@ Tensor over_pixels(const Tensor &scale, const Tensor &x) {
 KERNEL(ModulatedMpSilu) {
   const Tensor x = dense(in.held()), scale = dense(in.tensor());
   const Tensor wide = over_pixels(scale, x);
-  if (!x.is_cpu()) return out.tensor(at::silu(x * wide.to(x.scalar_type())) / SILU_MAGNITUDE);
+  if (!own_loops(x)) return out.tensor(at::silu(x * wide.to(x.scalar_type())) / SILU_MAGNITUDE);
   const Tensor y = like(x);
   const int64_t channels = x.size(-1), rows = x.numel() / channels, pixels = rows / x.size(0);
   const float *by = values<float>(scale);
@@ -82,8 +85,7 @@ KERNEL(ModulatedMpSilu) {
         }
         const float *p = product.data();
         E *b = to + row * channels;
-#pragma omp simd
-        for (int64_t i = 0; i < count; i++) b[i] = mp_silu(p[i]);
+        fill_row(b, count, [=](int64_t i) { return mp_silu(p[i]); });
       }
     });
   });
@@ -97,7 +99,7 @@ KERNEL(ModulatedMpSiluGrad) {
   const auto [x, dy] = pair(held, in.held());
   same_shape(x, dy);
   const Tensor wide = over_pixels(scale, x);
-  if (!x.is_cpu()) {
+  if (!own_loops(x)) {
     const Tensor by = wide.to(x.scalar_type()), g = at::silu_backward(dy, x * by) / SILU_MAGNITUDE;
     out.tensor(g * by);
     return out.tensor((g * x).reshape({x.size(0), -1, x.size(-1)}).sum(1, false, at::kFloat));
@@ -118,14 +120,17 @@ KERNEL(ModulatedMpSiluGrad) {
         const int64_t image = part / parts, index = part % parts;
         const float *s = by + image * channels;
         float *sum = total + part * channels;
+        std::vector<float> result(channels);
         for (int64_t pixel = pixels * index / parts; pixel < pixels * (index + 1) / parts; pixel++) {
           const int64_t at = (image * pixels + pixel) * channels;
+          float *d = result.data();
 #pragma omp simd
           for (int64_t c = 0; c < channels; c++) {
             const float slope = g[at + c] * mp_silu_slope(from[at + c] * s[c]);
-            to[at + c] = slope * s[c];
+            d[c] = slope * s[c];
             sum[c] += slope * from[at + c];
           }
+          put(d, to + at, channels);
         }
       }
     });
@@ -138,7 +143,7 @@ KERNEL(ModulatedMpSiluGrad) {
 Tensor normalised(const Tensor &x, float epsilon, float scale) {
   const int64_t n = x.size(-1), rows = n > 0 ? x.numel() / n : 0;
   const float root = 1.0f / std::sqrt(static_cast<float>(n));
-  if (!x.is_cpu()) return x * (scale / (at::linalg_vector_norm(x, 2, -1, true) * root + epsilon));
+  if (!own_loops(x)) return x * (scale / (at::linalg_vector_norm(x, 2, -1, true) * root + epsilon));
   const Tensor y = like(x);
   by_type(x, [&](auto type) {
     using E = decltype(type);
@@ -152,8 +157,7 @@ Tensor normalised(const Tensor &x, float epsilon, float scale) {
 #pragma omp simd reduction(+ : squared)
         for (int64_t c = 0; c < n; c++) squared += a[c] * a[c];
         const float factor = scale / (epsilon + std::sqrt(squared) * root);
-#pragma omp simd
-        for (int64_t c = 0; c < n; c++) b[c] = a[c] * factor;
+        fill_row(b, n, [=](int64_t c) { return a[c] * factor; });
       }
     });
   });
@@ -171,7 +175,7 @@ NormGradient normalised_gradient(const Tensor &x, const Tensor &dy, float epsilo
   same_shape(x, dy);
   const int64_t n = x.size(-1), rows = n > 0 ? x.numel() / n : 0;
   const float root = 1.0f / std::sqrt(static_cast<float>(n));
-  if (!x.is_cpu()) {
+  if (!own_loops(x)) {
     const Tensor norm = at::linalg_vector_norm(x, 2, -1, true), m = norm * root + epsilon;
     const Tensor inner = (x * dy).sum(-1, true) / m;
     return {scale * (dy - x * (inner * root / norm.clamp_min(1e-30))) / m, inner.sum()};
@@ -192,8 +196,7 @@ NormGradient normalised_gradient(const Tensor &x, const Tensor &dy, float epsilo
         const float norm = std::sqrt(squared), m = epsilon + norm * root;
         kept[row] = dot / m;
         const float straight = scale / m, along = norm > 0 ? scale * dot * root / (m * m * norm) : 0;
-#pragma omp simd
-        for (int64_t c = 0; c < n; c++) b[c] = d[c] * straight - a[c] * along;
+        fill_row(b, n, [=](int64_t c) { return d[c] * straight - a[c] * along; });
       }
     });
   });
@@ -211,7 +214,6 @@ KERNEL(PixelNormGrad) {
   out.tensor(normalised_gradient(x, dy, static_cast<float>(in.number()), 1).dx);
 }
 
-/** Outputs along the first axis, or along the last, when the weights are seen transposed. */
 /** add(row, sums) over all rows, sums being N numbers of each column: in parts, one a thread, whose sums are added in order. */
 template <int N, typename Add>
 std::vector<float> column_sums(int64_t rows, int64_t columns, Add add) {
@@ -229,7 +231,7 @@ std::vector<float> column_sums(int64_t rows, int64_t columns, Add add) {
 Tensor normalised_columns(const Tensor &w, float epsilon, float scale) {
   const int64_t n = w.size(0), columns = w.size(1);
   const float root = 1.0f / std::sqrt(static_cast<float>(n));
-  if (!w.is_cpu()) return w * (scale / (at::linalg_vector_norm(w, 2, 0, true) * root + epsilon));
+  if (!own_loops(w)) return w * (scale / (at::linalg_vector_norm(w, 2, 0, true) * root + epsilon));
   const Tensor y = like(w);
   const float *from = values<float>(w);
   float *to = room<float>(y);
@@ -256,7 +258,7 @@ NormGradient normalised_columns_gradient(const Tensor &w, const Tensor &dy, floa
   same_shape(w, dy);
   const int64_t n = w.size(0), columns = w.size(1);
   const float root = 1.0f / std::sqrt(static_cast<float>(n));
-  if (!w.is_cpu()) {
+  if (!own_loops(w)) {
     const Tensor norm = at::linalg_vector_norm(w, 2, 0, true), m = norm * root + epsilon;
     const Tensor inner = (w * dy).sum(0, true) / m;
     return {scale * (dy - w * (inner * root / norm.clamp_min(1e-30))) / m, inner.sum()};
@@ -313,7 +315,7 @@ KERNEL(UnitMagnitudeGrad) {
 /** α·a + β·b, within [−clip, clip]. */
 Tensor combined(const Tensor &a, const Tensor &b, float alpha, float beta, float clip) {
   same_shape(a, b);
-  if (!a.is_cpu()) {
+  if (!own_loops(a)) {
     const Tensor y = at::add(a * alpha, b, beta);
     return std::isfinite(clip) ? at::clamp(y, -clip, clip) : y;
   }
@@ -351,7 +353,7 @@ KERNEL(MpSumGrad) {
   same_shape(y, dy);
   const Shares share = sum_shares(in.number());
   const auto clip = static_cast<float>(in.number());
-  if (!y.is_cpu()) {
+  if (!own_loops(y)) {
     const Tensor g = at::where(at::abs(y) < clip, dy, at::zeros_like(dy));
     out.tensor(g * share.a);
     return out.tensor(g * share.b);
@@ -363,13 +365,14 @@ KERNEL(MpSumGrad) {
     const E *value = values<E>(sum), *g = values<E>(gradient);
     E *p = room<E>(da), *q = room<E>(db);
     at::parallel_for(0, sum.numel(), GRAIN, [&](int64_t from, int64_t end) {
-      const float a = share.a, b = share.b, limit = clip;
-#pragma omp simd
-      for (int64_t i = from; i < end; i++) {
-        const float v = value[i], slope = g[i];
-        const float kept = v < limit && v > -limit ? slope : 0.0f;
-        p[i] = a * kept;
-        q[i] = b * kept;
+      // In small pieces, so that what is read a second time is in cache.
+      for (int64_t at = from; at < end; at += 1024) {
+        const auto kept = [=, limit = clip](float by) {
+          return [=](int64_t i) { return value[at + i] < limit && value[at + i] > -limit ? by * g[at + i] : 0.0f; };
+        };
+        const int64_t count = std::min<int64_t>(1024, end - at);
+        fill_row(p + at, count, kept(share.a));
+        fill_row(q + at, count, kept(share.b));
       }
     });
   });
@@ -402,7 +405,7 @@ KERNEL(MpCat) {
   const int64_t na = a.size(-1), nb = b.size(-1), rows = a.numel() / na;
   TORCH_CHECK(b.numel() / nb == rows, "shapes ", a.sizes(), " and ", b.sizes(), " differ before their channels");
   const Shares share = cat_shares(na, nb, in.number());
-  if (!a.is_cpu()) return out.tensor(at::cat({a * share.a, b * share.b}, -1));
+  if (!own_loops(a)) return out.tensor(at::cat({a * share.a, b * share.b}, -1));
   auto shape = a.sizes().vec();
   shape.back() = na + nb;
   const Tensor y = at::empty(shape, a.options()), &first_part = a, &second_part = b;
@@ -414,10 +417,8 @@ KERNEL(MpCat) {
       const float by_a = share.a, by_b = share.b;
       for (int64_t row = first; row < end; row++) {
         E *left = to + row * (na + nb), *right = left + na;
-#pragma omp simd
-        for (int64_t c = 0; c < na; c++) left[c] = by_a * p[row * na + c];
-#pragma omp simd
-        for (int64_t c = 0; c < nb; c++) right[c] = by_b * q[row * nb + c];
+        fill_row(left, na, [=](int64_t c) { return by_a * p[row * na + c]; });
+        fill_row(right, nb, [=](int64_t c) { return by_b * q[row * nb + c]; });
       }
     });
   });
@@ -430,7 +431,7 @@ KERNEL(MpCatGrad) {
   const int64_t na = in.integer(), nb = dy.size(-1) - na, rows = dy.numel() / dy.size(-1);
   TORCH_CHECK(nb > 0, "channelsA is ", na, ", expected less than dy's ", dy.size(-1), " channels");
   const Shares share = cat_shares(na, nb, t);
-  if (!dy.is_cpu()) {
+  if (!own_loops(dy)) {
     out.tensor(dy.narrow(-1, 0, na) * share.a);
     return out.tensor(dy.narrow(-1, na, nb) * share.b);
   }
@@ -447,10 +448,8 @@ KERNEL(MpCatGrad) {
       const float by_a = share.a, by_b = share.b;
       for (int64_t row = first; row < end; row++) {
         const E *left = from + row * (na + nb), *right = left + na;
-#pragma omp simd
-        for (int64_t c = 0; c < na; c++) p[row * na + c] = by_a * left[c];
-#pragma omp simd
-        for (int64_t c = 0; c < nb; c++) q[row * nb + c] = by_b * right[c];
+        fill_row(p + row * na, na, [=](int64_t c) { return by_a * left[c]; });
+        fill_row(q + row * nb, nb, [=](int64_t c) { return by_b * right[c]; });
       }
     });
   });
@@ -465,7 +464,7 @@ KERNEL(Downsample2x) {
   const int64_t batch = x.size(0), height = x.size(1), width = x.size(2), channels = x.size(3);
   TORCH_CHECK(height % 2 == 0 && width % 2 == 0, "x has shape ", x.sizes(), ", expected even height and width");
   const Tensor y = at::empty({batch, height / 2, width / 2, channels}, x.options());
-  if (!x.is_cpu()) {
+  if (!own_loops(x)) {
     return out.tensor(at::avg_pool2d(x.permute({0, 3, 1, 2}), {2, 2}).permute({0, 2, 3, 1}).contiguous() * factor);
   }
   by_type(x, [&](auto type) {
@@ -478,9 +477,7 @@ KERNEL(Downsample2x) {
         for (int64_t column = 0; column < width / 2; column++) {
           const E *a = from + (2 * row * width + 2 * column) * channels, *b = a + width * channels;
           E *mean = to + (row * (width / 2) + column) * channels;
-#pragma omp simd
-          for (int64_t c = 0; c < channels; c++)
-            mean[c] = quarter * ((a[c] + a[c + channels]) + (b[c] + b[c + channels]));
+          fill_row(mean, channels, [=](int64_t c) { return quarter * ((a[c] + a[c + channels]) + (b[c] + b[c + channels])); });
         }
     });
   });
@@ -492,7 +489,7 @@ KERNEL(Upsample2x) {
   const Tensor x = dense(in.held());
   const auto factor = static_cast<float>(in.number());
   const int64_t batch = x.size(0), height = x.size(1), width = x.size(2), channels = x.size(3);
-  if (!x.is_cpu()) return out.tensor((x * factor).repeat_interleave(2, 1).repeat_interleave(2, 2));
+  if (!own_loops(x)) return out.tensor((x * factor).repeat_interleave(2, 1).repeat_interleave(2, 2));
   const Tensor y = at::empty({batch, 2 * height, 2 * width, channels}, x.options());
   by_type(x, [&](auto type) {
     using E = decltype(type);
@@ -504,11 +501,8 @@ KERNEL(Upsample2x) {
         for (int64_t column = 0; column < width; column++) {
           const E *value = from + (row * width + column) * channels;
           E *a = to + (4 * row * width + 2 * column) * channels, *b = a + 2 * width * channels;
-#pragma omp simd
-          for (int64_t c = 0; c < channels; c++) {
-            const float v = by * value[c];
-            a[c] = v, a[c + channels] = v, b[c] = v, b[c + channels] = v;
-          }
+          fill_row(a, channels, [=](int64_t c) { return by * value[c]; });
+          for (E *copy : {a + channels, b, b + channels}) std::copy_n(a, channels, copy);
         }
     });
   });

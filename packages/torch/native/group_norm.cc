@@ -84,7 +84,7 @@ Composed composed(const Norm &n) {
 
 KERNEL(GroupNorm) {
   const Norm n = norm_of(in);
-  if (!n.x.is_cpu()) {
+  if (!own_loops(n.x)) {
     const Composed c = composed(n);
     const Tensor y = c.normalised * c.gain + c.bias;
     return out.tensor((n.silu ? at::silu(y) : y).reshape(n.x.sizes()).to(n.x.scalar_type()));
@@ -131,7 +131,7 @@ KERNEL(GroupNormGrad) {
   const Norm n = norm_of(in);
   const Tensor dy = dense(in.held().to(n.x.scalar_type()));
   same_shape(n.x, dy);
-  if (!n.x.is_cpu()) {
+  if (!own_loops(n.x)) {
     const Composed c = composed(n);
     Tensor g = dy.to(at::kFloat).reshape(c.normalised.sizes());
     if (n.silu) g = at::silu_backward(g, c.normalised * c.gain + c.bias);

@@ -2,6 +2,12 @@
 #pragma once
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
 #include "call.h"
 
 namespace cm {
@@ -63,13 +69,38 @@ void over_rows(int64_t rows, int64_t size, F f) {
   at::parallel_for(0, rows, std::max<int64_t>(1, GRAIN / std::max<int64_t>(1, size)), f);
 }
 
+inline void narrow(const float *from, BFloat16 *to, int64_t count) {
+  int64_t i = 0;
+#ifdef __AVX512BF16__
+  for (; i + 16 <= count; i += 16)
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(to + i), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from + i)));
+#endif
+  for (; i < count; i++) to[i] = from[i];
+}
+
 /** to[i] = f(i) for i below count. */
+template <typename F>
+void fill_row(float *to, int64_t count, F f) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; i++) to[i] = f(i);
+}
+// Compilers know no instruction that rounds to bfloat16: numbers are computed as float32 and rounded many at a time.
+template <typename F>
+void fill_row(BFloat16 *to, int64_t count, F f) {
+  constexpr int64_t room = 512;
+  float whole[room];
+  for (int64_t first = 0; first < count; first += room) {
+    const int64_t end = std::min(room, count - first);
+#pragma omp simd
+    for (int64_t i = 0; i < end; i++) whole[i] = f(first + i);
+    narrow(whole, to + first, end);
+  }
+}
+
+/** The same on libtorch's threads. */
 template <typename E, typename F>
 void fill(E *to, int64_t count, F f) {
-  at::parallel_for(0, count, GRAIN, [&](int64_t from, int64_t end) {
-#pragma omp simd
-    for (int64_t i = from; i < end; i++) to[i] = f(i);
-  });
+  at::parallel_for(0, count, GRAIN, [&](int64_t from, int64_t end) { fill_row(to + from, end - from, [&](int64_t i) { return f(from + i); }); });
 }
 
 }  // namespace cm

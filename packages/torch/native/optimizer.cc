@@ -79,7 +79,7 @@ KERNEL(AdamUpdateAll) {
   }
   if (count == 0) return;
   const auto list = [&](size_t i) { return at::TensorList(given).slice(i * count, count); };
-  if (!given[0].is_cpu()) {
+  if (!own_loops(given[0])) {
     std::vector<at::TensorList> averages;
     for (size_t j = 0; j < betas.size(); j++) averages.push_back(list(4 + j));
     for (auto &tensor : on_cuda(step, list(0), list(1), list(2), list(3), averages, betas)) out.tensor(tensor);

@@ -1,6 +1,7 @@
 // Matrix products and convolutions. Images are NHWC and filters HWIO, dense; ATen gets permuted views of them, which have the
 // channels-last strides that oneDNN and cuDNN are fastest in.
 #include "call.h"
+#include "gemm.h"
 #include "winograd.h"
 
 namespace cm {
@@ -32,10 +33,27 @@ Tensor finished(Arguments &in, Tensor y) {
   return activated(y, activation, prelu_weights, slope);
 }
 
+/** op(a) · op(b) where products of our own serve: of matrices, or of many and one, which is not given again for each; else undefined. */
+Tensor own_product(const Tensor &a, const Tensor &b, bool transpose_a, bool transpose_b) {
+  const int64_t depth = a.size(transpose_a ? -2 : -1), columns = b.size(transpose_b ? -2 : -1);
+  if (depth == 0 || a.dim() < b.dim() || b.numel() != depth * columns || (transpose_a && a.numel() != depth * a.size(-1))) return {};
+  const int64_t rows = a.numel() / depth;
+  if (!gemm_fits(a, b, rows, depth, columns)) return {};
+  auto shape = a.sizes().vec();
+  shape.end()[-2] = a.size(transpose_a ? -1 : -2), shape.back() = columns;
+  const Tensor matrix = b.reshape({b.size(-2), b.size(-1)}).contiguous();
+  if (!transpose_a) return gemm(a.reshape({rows, depth}).contiguous(), matrix, transpose_b, at::kFloat).view(shape);
+  const Tensor seen = a.reshape({depth, rows});
+  if (!transpose_b && gemm_over_rows_fits(seen, matrix)) return gemm_over_rows(seen.contiguous(), matrix).view(shape);
+  return gemm(seen.t().contiguous(), matrix, transpose_b, at::kFloat).view(shape);
+}
+
 /** op(a) · op(b) over the last two axes; those before broadcast. */
 Tensor product(Arguments &in) {
-  Tensor a = narrowed(in.held()), b = narrowed(in.held());
+  const Tensor &left = in.held(), &right = in.held();
   const bool transpose_a = in.flag(), transpose_b = in.flag();
+  if (const Tensor y = own_product(left, right, transpose_a, transpose_b); y.defined()) return y;
+  Tensor a = narrowed(left), b = narrowed(right);
   const bool whole = at::isIntegralType(a.scalar_type(), true) && at::isIntegralType(b.scalar_type(), true);
   // Whole numbers: float64 has every product and sum of theirs that int32 can hold.
   if (whole) a = a.to(at::kDouble), b = b.to(at::kDouble);
@@ -142,10 +160,33 @@ bool is_winograd(const Window &w, const Tensor &x, at::IntArrayRef filter, bool 
   return winograd_fits(x, outputs, least_tiles);
 }
 
+/** Whether it is a product of every pixel with a matrix: a window of one pixel that moves by one. */
+bool is_pointwise(const Window &w, at::IntArrayRef filter, bool depthwise) {
+  if (depthwise) return false;
+  for (size_t i = 0; i < w.stride.size(); i++)
+    if (filter[i] != 1 || w.stride[i] != 1 || w.before[i] != 0 || w.after[i] != 0) return false;
+  return true;
+}
+
+/** [pixels, channels] of an image. */
+Tensor pixels_of(const Tensor &x) { return x.contiguous().view({-1, x.size(-1)}); }
+
+/** Images x, each pixel multiplied by a matrix or its transpose, as [batch, …, outputs]; undefined where products of our own do not serve. */
+Tensor pointwise(const Tensor &x, const Tensor &filter, bool transpose, int64_t outputs) {
+  if (x.numel() == 0 || !gemm_fits(x, filter, x.numel() / x.size(-1), x.size(-1), outputs)) return {};
+  auto shape = x.sizes().vec();
+  shape.back() = outputs;
+  const auto type = settings().precision == Precision::bfloat16 ? at::kBFloat16 : x.scalar_type();
+  return gemm(pixels_of(x), pixels_of(filter), transpose, type).view(shape);
+}
+
 Tensor convolution(Arguments &in) {
-  const Tensor x = narrowed(in.held()), whole = in.held();
+  const Tensor held = in.held(), whole = in.held();
   const bool depthwise = in.flag();
   Window w = window_of(in);
+  if (is_pointwise(w, whole.sizes(), depthwise))
+    if (const Tensor y = pointwise(held, whole, false, whole.size(-1)); y.defined()) return y;
+  const Tensor x = narrowed(held);
   if (is_winograd(w, x, whole.sizes(), depthwise, whole.size(-1))) return winograd(x.contiguous(), whole);
   const Tensor filter = narrowed(whole);
   plan(w, spatial(x.sizes()), filter.sizes());
@@ -174,6 +215,8 @@ KERNEL(ConvolutionInputGradient) {
     dy = dy.narrow(i + 1, 0, std::min(dy.size(i + 1), (shape[i + 1] + w.before[i] + w.after[i] - reach) / w.stride[i] + 1));
   }
   dy = dy.contiguous();
+  if (is_pointwise(w, whole.sizes(), depthwise))
+    if (const Tensor dx = pointwise(dy, whole, true, shape.back()); dx.defined()) return out.tensor(dx);
   // The same convolution with the filter turned by half a turn, inputs and outputs exchanged.
   if (is_winograd(w, dy, whole.sizes(), depthwise, shape.back()) && dy.size(1) == shape[1] && dy.size(2) == shape[2])
     return out.tensor(winograd(dy, whole.flip({0, 1}).transpose(2, 3).contiguous()));
@@ -192,10 +235,15 @@ KERNEL(ConvolutionInputGradient) {
 }
 
 KERNEL(ConvolutionFilterGradient) {
-  const Tensor x = narrowed(in.held()), dy = narrowed(in.held());
+  const Tensor images = in.held(), gradient = in.held();
   const auto shape = in.integers();
   const bool depthwise = in.flag();
   Window w = window_of(in);
+  if (is_pointwise(w, shape, depthwise) && images.numel() > 0) {
+    const Tensor a = pixels_of(images), b = pixels_of(gradient);
+    if (gemm_over_rows_fits(a, b)) return out.tensor(gemm_over_rows(a, b).view(shape));
+  }
+  const Tensor x = narrowed(images), dy = narrowed(gradient);
   if (is_winograd(w, x, shape, depthwise, shape.back(), TILES_FOR_FILTER_GRADIENT) && dy.scalar_type() == x.scalar_type())
     return out.tensor(winograd_filter_gradient(x.contiguous(), dy.contiguous()));
   plan(w, spatial(x.sizes()), shape);

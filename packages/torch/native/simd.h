@@ -66,10 +66,11 @@ inline Lanes load(const BFloat16 *at) {
 inline void store(BFloat16 *at, Lanes x) {
   _mm256_storeu_si256(reinterpret_cast<__m256i *>(at), (__m256i)_mm512_cvtneps_pbh(x));
 }
-/** LANES numbers in the lower halves of as many pairs, the upper ones 0. */
-inline Pairs lower(Lanes x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); }
-/** LANES numbers in the upper halves. */
-inline Pairs upper(Lanes x) { return _mm512_slli_epi32(lower(x), 16); }
+/** LANES numbers in the lower halves, and as many in the upper ones. */
+inline Pairs paired(Lanes low, Lanes high) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
 #else
 constexpr bool HAS_PAIRS = false;
 #endif

@@ -140,7 +140,7 @@ Tensor transformed(const Tensor &filter) {
 #ifdef __AVX512BF16__
         if constexpr (width == 2) {
           const Places odd = transform_filter(g + (d * width + 1) * outputs + o, channels * outputs);
-          for (int place = 0; place < PLACES; place++) store(at + place * depth * outputs, lower(even[place]) | upper(odd[place]));
+          for (int place = 0; place < PLACES; place++) store(at + place * depth * outputs, paired(even[place], odd[place]));
         } else
 #endif
           for (int place = 0; place < PLACES; place++) store(at + place * depth * outputs, even[place]);
@@ -209,15 +209,29 @@ void forward(const Tensor &x, const Tensor &u, const Tensor &y) {
 }
 
 /** Where tile i of a block has its numbers for a sum over tiles. */
+template <typename T>
 struct OverTiles {
+  T *at;
   int64_t block, channels;
-  void put(float *at, int64_t i, int place, int64_t c, Lanes x) const { store(at + (place * block + i) * channels + c, x); }
+  /** Of the first tile of a pair, until the second comes. */
+  std::vector<float> first = std::vector<float>(HAS_PAIRS && !std::is_same_v<T, float> ? PLACES * channels : 0);
+
+  void put(int64_t i, int place, int64_t c, Lanes x) {
+    if constexpr (std::is_same_v<T, float>) store(at + (place * block + i) * channels + c, x);
 #ifdef __AVX512BF16__
-  void put(Pair16 *at, int64_t i, int place, int64_t c, Lanes x) const {
-    Pair16 *to = at + (place * block + i) / 2 * channels + c;
-    store(to, i % 2 == 0 ? lower(x) : load(to) | upper(x));
-  }
+    else {
+      float *low = first.data() + place * channels + c;
+      if (i % 2 == 0) store(low, x);
+      else store(at + (place * block + i) / 2 * channels + c, paired(load(low), x));
+    }
 #endif
+  }
+  /** After the last of `tiles`: a pair of which there is but the first gets 0 as its second. */
+  void finish(int64_t tiles) {
+    if (std::is_same_v<T, float> || tiles % 2 == 0) return;
+    for (int place = 0; place < PLACES; place++)
+      for (int64_t c = 0; c < channels; c += LANES) put(tiles, place, c, Lanes{});
+  }
 };
 
 template <typename E>
@@ -234,15 +248,16 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
     const Tensor space = at::empty({PLACES * block * (channels + outputs) / width}, at::dtype(at::kFloat));
     T *v = room<T>(space), *m = v + PLACES * block * channels / width;
-    const OverTiles inputs{block, channels}, gradients{block, outputs};
+    OverTiles<T> inputs{v, block, channels}, gradients{m, block, outputs};
     for (int64_t thread = begin; thread < end; thread++) {
       const int64_t last = s.tiles() * (thread + 1) / threads;
       for (int64_t first = s.tiles() * thread / threads; first < last; first += block) {
         const int64_t tiles = std::min(block, last - first), depth = (tiles + width - 1) / width;
         for (int64_t i = 0; i < tiles; i++) {
-          transform_inputs(from, s, first + i, [&](int place, int64_t c, Lanes x) { inputs.put(v, i, place, c, x); });
-          transform_gradients(gradient, out, first + i, [&](int place, int64_t c, Lanes x) { gradients.put(m, i, place, c, x); });
+          transform_inputs(from, s, first + i, [&](int place, int64_t c, Lanes x) { inputs.put(i, place, c, x); });
+          transform_gradients(gradient, out, first + i, [&](int place, int64_t c, Lanes x) { gradients.put(i, place, c, x); });
         }
+        inputs.finish(tiles), gradients.finish(tiles);
         for (int place = 0; place < PLACES; place++)
           small_product(Strided<T>{v + place * block / width * channels, 1, channels}, m + place * block / width * outputs, outputs,
                         to + (thread * PLACES + place) * channels * outputs, outputs, channels, depth, outputs, true);
@@ -256,7 +271,7 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
 
 bool winograd_fits(const Tensor &x, int64_t outputs, int64_t least_tiles) {
   const bool typed = x.scalar_type() == at::kFloat || (HAS_PAIRS && x.scalar_type() == at::kBFloat16);
-  return x.is_cpu() && typed && x.dim() == 4 && x.size(1) % 2 == 0 && x.size(2) % 2 == 0 && x.size(3) >= 32 &&
+  return own_loops(x) && typed && x.dim() == 4 && x.size(1) % 2 == 0 && x.size(2) % 2 == 0 && x.size(3) >= 32 &&
          x.size(3) % LANES == 0 && x.size(3) <= MOST_CHANNELS && outputs >= 32 && outputs % LANES == 0 &&
          images_of(x).tiles() >= least_tiles;
 }

@@ -1,0 +1,187 @@
+#include "gemm.h"
+
+#include <ATen/Parallel.h>
+
+#include "simd.h"
+
+namespace cm {
+namespace {
+
+constexpr int64_t PANEL = TILE_VECTORS * LANES;
+/** Rows, and factors along the sum, that are multiplied at a time: both factors' pieces lie in the second-level cache. */
+constexpr int64_t ROWS = 96, DEPTH = 512;
+
+bool is_typed(const Tensor &x) { return own_loops(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16); }
+
+bool in_pairs(const Tensor &a, const Tensor &b) {
+  return settings().precision == Precision::bfloat16 || a.scalar_type() == at::kBFloat16 || b.scalar_type() == at::kBFloat16;
+}
+
+template <typename T>
+constexpr int64_t width_of() {
+  return std::is_same_v<T, float> ? 1 : 2;
+}
+
+/** LANES numbers, or pairs of them and of those `ld` further on, the next along the sum; 0 where there is no next. */
+template <typename E>
+void put(float *to, const E *from, int64_t, bool) { store(to, load(from)); }
+#ifdef __AVX512BF16__
+template <typename E>
+void put(Pair16 *to, const E *from, int64_t ld, bool has_next) {
+  store(to, paired(load(from), has_next ? load(from + ld) : Lanes{}));
+}
+
+/** A row as pairs along it; a row of bfloat16 is one as it lies. */
+inline const Pair16 *as_factors(const BFloat16 *row, Pair16 *, int64_t) { return reinterpret_cast<const Pair16 *>(row); }
+inline const Pair16 *as_factors(const float *row, Pair16 *to, int64_t count) {
+  auto *numbers = reinterpret_cast<BFloat16 *>(to);
+  int64_t i = 0;
+  for (; i + LANES <= count; i += LANES) store(numbers + i, load(row + i));
+  for (; i < count; i++) numbers[i] = row[i];
+  return to;
+}
+#endif
+inline const float *as_factors(const float *row, float *, int64_t) { return row; }
+
+/** Panels of b [depth, columns], rows `columns` apart: panel j is a dense [depth, PANEL], the last one as narrow as it is. */
+template <typename T, typename E>
+void pack(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
+  constexpr int64_t step = width_of<T>();
+  const int64_t wide = std::min(PANEL, columns - j), steps = (depth + step - 1) / step;
+  T *at = to + j * steps;
+  for (int64_t d = 0; d < depth; d += step, at += wide)
+    for (int64_t c = 0; c < wide; c += LANES) put(at + c, b + d * columns + j + c, columns, d + 1 < depth);
+}
+
+/** The same of b [columns, depth]. */
+template <typename T, typename E>
+void pack_transposed(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
+  const int64_t wide = std::min(PANEL, columns - j), steps = depth / width_of<T>();
+  T *at = to + j * steps;
+  std::vector<T> space(steps * wide);
+  const T *rows[PANEL];
+  for (int64_t c = 0; c < wide; c++) rows[c] = as_factors(b + (j + c) * depth, space.data() + c * steps, depth);
+  for (int64_t d = 0; d < steps; d++)
+    for (int64_t c = 0; c < wide; c++) at[d * wide + c] = rows[c][d];
+}
+
+template <typename T, typename A, typename B, typename Y>
+void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int64_t depth, int64_t columns) {
+  constexpr bool converts = !std::is_same_v<A, BFloat16> && !std::is_same_v<T, float>, direct = std::is_same_v<Y, float>;
+  const int64_t steps = depth / width_of<T>(), panels = (columns + PANEL - 1) / PANEL;
+  const Tensor packed = at::empty({steps * columns}, at::dtype(at::kFloat));
+  T *factors = room<T>(packed);
+  at::parallel_for(0, panels, std::max<int64_t>(1, GRAIN / (depth * PANEL)), [&](int64_t first, int64_t end) {
+    for (int64_t panel = first; panel < end; panel++)
+      if (transpose_b) pack_transposed(b, factors, depth, columns, panel * PANEL);
+      else pack(b, factors, depth, columns, panel * PANEL);
+  });
+  // Fewer rows at a time where there are few, so that every thread has some.
+  int64_t block = ROWS;
+  while (block > 4 * TILE_ROWS && (rows + block - 1) / block * panels < 4 * at::get_num_threads()) block /= 2;
+  const int64_t tasks = (rows + block - 1) / block * panels;
+  at::parallel_for(0, tasks, std::max<int64_t>(1, 8 * GRAIN / (block * depth * PANEL)), [&](int64_t first, int64_t end) {
+    const Tensor space = at::empty({(converts ? block * steps : 0) + (direct ? 0 : block * PANEL)}, at::dtype(at::kFloat));
+    T *narrow = room<T>(space);
+    float *sums = room<float>(space) + (converts ? block * steps : 0);
+    int64_t converted = -1;
+    for (int64_t task = first; task < end; task++) {
+      const int64_t from = task / panels * block, j = task % panels * PANEL;
+      const int64_t count = std::min(block, rows - from), wide = std::min(PANEL, columns - j);
+      const T *left;
+      if constexpr (converts) {
+        if (from != converted)
+          for (int64_t i = 0; i < count; i++) as_factors(a + (from + i) * depth, narrow + i * steps, depth);
+        converted = from, left = narrow;
+      } else {
+        left = as_factors(a + from * depth, narrow, depth);
+      }
+      float *c;
+      if constexpr (direct) c = y + from * columns + j;
+      else c = sums;
+      const int64_t ldc = direct ? columns : wide;
+      for (int64_t d = 0; d < steps; d += DEPTH)
+        small_product(Strided<T>{left + d, steps, 1}, factors + j * steps + d * wide, wide, c, ldc, count, std::min(DEPTH, steps - d), wide, d > 0);
+      if constexpr (!direct)
+        for (int64_t i = 0; i < count; i++)
+          for (int64_t k = 0; k < wide; k += LANES) store(y + (from + i) * columns + j + k, load(sums + i * wide + k));
+    }
+  });
+}
+
+template <typename T, typename A, typename B>
+Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, int64_t columns) {
+  constexpr int64_t step = width_of<T>();
+  // Each thread sums over its own share; the sums of all are added in order, so that the result does not depend on timing.
+  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), depth / (2 * ROWS)));
+  const Tensor sums = at::empty({parts, rows, columns}, at::dtype(at::kFloat));
+  float *to = sums.data_ptr<float>();
+  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+    const Tensor space = at::empty({ROWS / step * (rows + columns)}, at::dtype(at::kFloat));
+    T *left = room<T>(space), *right = left + ROWS / step * rows;
+    for (int64_t part = begin; part < end; part++) {
+      const int64_t start = depth * part / parts, stop = depth * (part + 1) / parts;
+      for (int64_t from = start; from < stop; from += ROWS) {
+        const int64_t count = std::min(ROWS, stop - from), steps = (count + step - 1) / step;
+        for (int64_t d = 0; d < count; d += step)
+          for (int64_t r = 0; r < rows; r += LANES) put(left + d / step * rows + r, a + (from + d) * rows + r, rows, d + 1 < count);
+        for (int64_t j = 0; j < columns; j += PANEL) {
+          const int64_t wide = std::min(PANEL, columns - j);
+          pack(b + from * columns, right, count, columns, j);
+          small_product(Strided<T>{left, 1, rows}, right + j * steps, wide, to + part * rows * columns + j, columns, rows, steps, wide, from > start);
+        }
+      }
+    }
+  });
+  return parts == 1 ? sums[0] : sums.sum(0);
+}
+
+// What a factor is and what its products are of, as types: f(numbers of a, numbers of b, Factor).
+template <typename F>
+void by_factors(const Tensor &a, const Tensor &b, F f) {
+#ifdef __AVX512BF16__
+  if (in_pairs(a, b)) return by_type(a, [&](auto p) { by_type(b, [&](auto q) { f(p, q, Pair16{}); }); });
+#endif
+  f(float{}, float{}, float{});
+}
+
+}  // namespace
+
+bool gemm_fits(const Tensor &a, const Tensor &b, int64_t rows, int64_t depth, int64_t columns) {
+  if (!is_typed(a) || !is_typed(b) || rows < 8 || depth < 8 || columns < LANES || columns % LANES != 0) return false;
+  return !in_pairs(a, b) || (HAS_PAIRS && depth % 2 == 0);
+}
+
+bool gemm_over_rows_fits(const Tensor &a, const Tensor &b) {
+  const int64_t depth = a.size(0), rows = a.size(1), columns = b.size(1);
+  return is_typed(a) && is_typed(b) && (HAS_PAIRS || !in_pairs(a, b)) && rows > 0 && rows % LANES == 0 && columns > 0 && columns % LANES == 0 &&
+         depth >= 4 * std::max(rows, columns);
+}
+
+Tensor gemm(const Tensor &a, const Tensor &b, bool transpose_b, at::ScalarType type) {
+  const int64_t rows = a.size(0), depth = a.size(1), columns = b.size(transpose_b ? 0 : 1);
+  const Tensor y = at::empty({rows, columns}, a.options().dtype(type));
+  by_factors(a, b, [&](auto p, auto q, auto factor) {
+    using A = decltype(p);
+    using B = decltype(q);
+    using T = decltype(factor);
+    if constexpr (std::is_same_v<T, float>) multiply<T>(values<A>(a), values<B>(b), transpose_b, room<float>(y), rows, depth, columns);
+    else by_type(y, [&](auto r) {
+      using Y = decltype(r);
+      multiply<T>(values<A>(a), values<B>(b), transpose_b, room<Y>(y), rows, depth, columns);
+    });
+  });
+  return y;
+}
+
+Tensor gemm_over_rows(const Tensor &a, const Tensor &b) {
+  Tensor y;
+  by_factors(a, b, [&](auto p, auto q, auto factor) {
+    using A = decltype(p);
+    using B = decltype(q);
+    y = multiply_over_rows<decltype(factor)>(values<A>(a), values<B>(b), a.size(0), a.size(1), b.size(1));
+  });
+  return y;
+}
+
+}  // namespace cm
