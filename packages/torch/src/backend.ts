@@ -78,35 +78,26 @@ export class TorchBackend extends tf.KernelBackend {
   private run(kernel: string, args: readonly Argument[]): void {
     const index = this.kernels.get(kernel);
     if (index === undefined) throw new Error(`torch: the addon has no kernel ${kernel}`);
-    const { buffer } = this.addon;
+    // Views are made before anything is written, for making one uses the buffer too. No closures and no lists of handles: this runs for every kernel.
     const views: number[] = [];
-    const handleOf = (x: tf.TensorInfo): number => {
-      const entry = this.entry(x.dataId);
-      if (entry.handle < 0) throw new Error(`${kernel}: a tensor of type string, expected numbers`);
-      if (sameShape(entry.shape, x.shape)) return entry.handle;
-      const seen = this.reshaped(entry.handle, x.shape);
-      views.push(seen);
-      return seen;
-    };
-    // Views are made before anything is written, for making one uses the buffer too.
-    const handles = args.map((arg) => {
-      if (typeof arg !== 'object') return undefined;
-      if ('dataId' in arg) return handleOf(arg);
-      return typeof arg[0] === 'object' ? (arg as readonly tf.TensorInfo[]).map(handleOf) : undefined;
-    });
+    for (const arg of args) {
+      if (typeof arg !== 'object') continue;
+      if ('dataId' in arg) this.seeAs(arg, kernel, views);
+      else for (const item of arg) if (typeof item === 'object') this.seeAs(item, kernel, views);
+    }
+    const { buffer } = this.addon;
     let at = 0;
-    for (let i = 0; i < args.length; i++) {
-      const arg = args[i];
-      const handle = handles[i];
+    let seen = 0;
+    for (const arg of args) {
       if (typeof arg === 'number') buffer[at++] = arg;
       else if (typeof arg === 'boolean') buffer[at++] = arg ? 1 : 0;
       else if (arg === undefined) buffer[at++] = -1;
-      else if (typeof handle === 'number') buffer[at++] = handle;
+      else if ('dataId' in arg) buffer[at++] = this.ownHandle(arg) ?? views[seen++]!;
       else {
-        const list = handle ?? (arg as readonly number[]);
-        if (at + list.length >= buffer.length) throw new Error(`${kernel}: too many arguments`);
-        buffer[at++] = list.length;
-        for (const item of list) buffer[at++] = item;
+        if (at + arg.length >= buffer.length) throw new Error(`${kernel}: too many arguments`);
+        buffer[at++] = arg.length;
+        for (const item of arg)
+          buffer[at++] = typeof item === 'number' ? item : (this.ownHandle(item) ?? views[seen++]!);
       }
     }
     try {
@@ -116,6 +107,19 @@ export class TorchBackend extends tf.KernelBackend {
     } finally {
       for (const handle of views) this.addon.release(handle);
     }
+  }
+
+  /** The handle of a tensor that is given in the shape in which it is held. */
+  private ownHandle({ dataId, shape }: tf.TensorInfo): number | undefined {
+    const entry = this.entry(dataId);
+    return sameShape(entry.shape, shape) ? entry.handle : undefined;
+  }
+
+  /** Adds a view to `views` for a tensor that is given in another shape than it is held in. */
+  private seeAs({ dataId, shape }: tf.TensorInfo, kernel: string, views: number[]): void {
+    const entry = this.entry(dataId);
+    if (entry.handle < 0) throw new Error(`${kernel}: a tensor of type string, expected numbers`);
+    if (!sameShape(entry.shape, shape)) views.push(this.reshaped(entry.handle, shape));
   }
 
   private reshaped(handle: number, shape: readonly number[]): number {
