@@ -9,7 +9,8 @@ const batch = Number(size ?? 16);
 await startBackend(['wasm', 'tensorflow'].find((name) => process.argv.includes(`--${name}`)) ?? 'torch', precision);
 const step = trainingStep(benchConfig, batch);
 const flops = stepFlops(benchConfig, batch);
-for (let i = 0; i < 2; i++) step();
+// V8 compiles in the first steps; PyTorch gets as many.
+for (let i = 0; i < 5; i++) step();
 const times: number[] = [];
 let loss = 0;
 for (let i = 0; i < 6; i++) {

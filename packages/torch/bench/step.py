@@ -226,7 +226,7 @@ def step():
 
 
 if __name__ == "__main__":
-    for _ in range(2):
+    for _ in range(5):
         step()
     times = []
     for _ in range(6):
