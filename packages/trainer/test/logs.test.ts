@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,6 +6,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type LogSink, logTo, type TrainingError, type TrainingEvent } from '../src';
 import { jsonLines, tensorBoard } from '../src/node';
 import { readEvents } from './tfevents';
+
+/** Prints every scalar of a folder of event files as TensorBoard's data server of Python has them. */
+const READ = `
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1], size_guidance={'scalars': 0})
+events.Reload()
+print(json.dumps({tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()['scalars']}))
+`;
 
 let folder: string;
 beforeEach(() => {
@@ -106,6 +116,30 @@ describe('event files of TensorBoard', () => {
     expect(start).toMatchObject({ step: 2, session: 1 });
     expect(next).toMatchObject({ step: 2, scalars: { 'training/loss': 20 } });
   });
+
+  // `pip install tensorboard`; CM_PYTHON names a Python that has it.
+  const python = process.env.CM_PYTHON ?? 'python3';
+  it.runIf(spawnSync(python, ['-c', 'import tensorboard']).status === 0)(
+    'are read by TensorBoard itself, which leaves out what a later process says is void',
+    async () => {
+      await write(tensorBoard(folder), started(0), evaluated(0, 90), step(1, 1), step(2, 2), step(3, 3));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await write(tensorBoard(folder), started(1), step(2, 20), step(300, 0.25), evaluated(300, 5));
+      const { status, stdout, stderr } = spawnSync(python, ['-c', READ, folder], { encoding: 'utf8' });
+      expect(status, stderr).toBe(0);
+      const scalars = JSON.parse(stdout) as Record<string, [step: number, value: number][]>;
+      expect(scalars['training/loss']).toEqual([
+        [1, 1],
+        [2, 20],
+        [300, 0.25],
+      ]);
+      expect(scalars['evaluation/fid']).toEqual([
+        [0, 90],
+        [300, 5],
+      ]);
+      expect(Object.keys(scalars)).toEqual(expect.arrayContaining(['objective/effectiveSampleSize', 'memory/bytes']));
+    },
+  );
 
   it('are told from damaged ones by the reader of this test', async () => {
     await write(tensorBoard(folder), started(0), step(1, 1));
