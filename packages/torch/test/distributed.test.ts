@@ -15,13 +15,14 @@ import {
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasGpu, installation } from '../src/installation';
+import { findCompiler } from '../src/setup/compile';
 
 const SIZE = 3;
 const sourceOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const native = sourceOf('../native/distributed');
 /** Runs the C++ compiler. */
 const compiled = (...args: string[]) =>
-  execFileSync(process.env.CXX ?? 'g++', ['-std=c++17', `-I${native}`, ...args], { stdio: 'pipe', encoding: 'utf8' });
+  execFileSync(findCompiler()!.command, ['-std=c++17', `-I${native}`, ...args], { stdio: 'pipe', encoding: 'utf8' });
 
 let folder: string;
 /** NCCL's interface on main memory: what its calls can be tried with where there is no GPU. */
