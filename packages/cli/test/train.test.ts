@@ -168,6 +168,15 @@ describe('CIFAR-10', () => {
   });
 });
 
+it('names data that are not there', async () => {
+  for (const path of ['none.tar.gz', 'none', 'none.zip']) {
+    const data = join(folder, path);
+    const argv = ['sct-cifar10', '--data', data, '--init', 'random', '--config', tiny('cifar10'), '--out', data];
+    expect((await train(argv)).err).toContain(`cm: ${data}: cannot be read (ENOENT)\n`);
+    expect(existsSync(data)).toBe(false);
+  }
+});
+
 it('refuses data that do not fit before it reads them all, and makes no folder', async () => {
   const data = join(folder, 'large.zip');
   await writeEdmDataset(data, doubled(await loadCifar10(cifar10)));

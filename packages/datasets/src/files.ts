@@ -48,11 +48,13 @@ export type FileReader = (...names: string[]) => Promise<{ path: string; bytes: 
 /**
  * What reads files by name from a folder, or from a tar archive, gzipped or not: there folders within are ignored.
  *
- * @throws DatasetError when the archive cannot be read.
+ * @throws DatasetError when there is neither, or the archive cannot be read.
  */
 export async function openFolderOrTar(path: string): Promise<FileReader> {
-  const kind = await stat(path).catch(() => undefined);
-  if (!kind?.isFile()) return (...names) => readFromFolder(path, ...names);
+  const kind = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    throw new DatasetError(`${path}: cannot be read (${error.code})`, { cause: error });
+  });
+  if (!kind.isFile()) return (...names) => readFromFolder(path, ...names);
   const { bytes: tar } = await readOneOf([path]);
   const entries = readTar(path, (offset, length) => tar.subarray(offset, offset + length), 0, tar.length);
   const files = new Map(
