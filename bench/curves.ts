@@ -1,7 +1,8 @@
 import * as vega from 'vega';
 import { compile } from 'vega-lite';
+import { type Origin, origin } from '../tools/testing/src/origin';
 import { start } from './process';
-import { markdownTable, type Origin, origin, shown, summary } from './results';
+import { markdownTable, shown, summary } from './results';
 
 /** What the cost of a step is measured against; of `references`, that of the stable target alone. */
 export type Axis = 'batch' | 'resolution' | 'channels' | 'references';

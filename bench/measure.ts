@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { origin } from '../tools/testing/src/origin';
 import { type Measuring, start } from './process';
-import { type Measured, origin, type Results, summary } from './results';
+import { type Measured, type Results, summary } from './results';
 import type { Suite } from './suite';
 
 /** How far what a participant computes may be from what the first rival computes; in bfloat16, the second. */

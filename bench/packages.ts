@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { type Origin, origin } from '../tools/testing/src/origin';
 import { plainEnvironment } from './process';
-import { markdownTable, type Origin, origin } from './results';
+import { markdownTable } from './results';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 

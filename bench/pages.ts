@@ -1,9 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { originText } from '../tools/testing/src/origin';
 import { type Curves, curvesPlot, curvesTable } from './curves';
 import { type Printed, scriptsTable } from './packages';
-import { bestOf, markdownTable, originText, type Results, shown, speedup, table } from './results';
+import { bestOf, markdownTable, type Results, shown, speedup, table } from './results';
 import { type Rooflines, rooflineTable } from './roofline';
 import { type Scaling, scalingTable } from './scaling';
 import { type Suite, suites } from './suite';

@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import type { Origin } from '../tools/testing/src/origin';
 import type { Suite } from './suite';
 
 /** What came out for one participant and case. */
@@ -7,21 +6,6 @@ export interface Measured {
   readonly minimum: number;
   readonly median: number;
   readonly maximum: number;
-}
-
-/** Where and of what something was measured. */
-export interface Origin {
-  readonly date: string;
-  /** What is checked out, and whether it has changes that are not committed. */
-  readonly commit: string;
-  readonly processor: string;
-  readonly threads: number;
-  /** Main memory, GiB. */
-  readonly memory: number;
-  readonly system: string;
-  readonly node: string;
-  /** What waited for a processor in the minute before, where it was looked at. */
-  readonly load?: number;
 }
 
 /** A suite's results, as they are kept. */
@@ -53,27 +37,6 @@ export function summary(values: readonly number[]): Measured {
     maximum: digits(sorted.at(-1)!),
   };
 }
-
-const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8', cwd: import.meta.dirname }).trim();
-
-/** Where things are measured now, and of which commit. What `pnpm bench` itself writes counts as no change. */
-export function origin(): Origin {
-  const changed = git('status', '--porcelain', '--', ':/', ':!/bench/results', ':!/docs');
-  return {
-    date: new Date().toISOString().slice(0, 16),
-    commit: git('rev-parse', '--short', 'HEAD') + (changed ? ' with changes' : ''),
-    processor: cpus()[0]?.model.trim() || process.arch,
-    threads: availableParallelism(),
-    memory: Math.round(totalmem() / 2 ** 30),
-    system: `${process.platform} ${release()}`,
-    node: process.versions.node,
-    load: Number(loadavg()[0]!.toFixed(1)),
-  };
-}
-
-/** An origin as a sentence's end. */
-export const originText = ({ commit, date, processor, threads, memory, node, load }: Origin) =>
-  `${date.slice(0, 10)}, commit ${commit}: ${threads} threads of ${processor}, ${memory} GiB, Node ${node}; load ${load ?? 'unknown'} when it began`;
 
 /** Whether more of a unit is better: rates are told a second. */
 const isRate = (unit: string) => unit.endsWith('/s');

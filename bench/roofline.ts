@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { type Origin, origin } from '../tools/testing/src/origin';
 import { plainEnvironment } from './process';
-import { markdownTable, type Origin, origin, shown } from './results';
+import { markdownTable, shown } from './results';
 
 /** What a kernel did in a step. */
 export interface Work {

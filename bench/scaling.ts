@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { type Origin, origin } from '../tools/testing/src/origin';
 import { plainEnvironment } from './process';
-import { markdownTable, type Origin, origin, shown } from './results';
+import { markdownTable, shown } from './results';
 
 interface Run {
   readonly processes: number;

@@ -3,6 +3,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { writeFileAtomically } from '@cm/checkpoints/node';
+import { origin } from '../../../tools/testing/src/origin';
 import { type Job, jobName, runJobs } from './jobs';
 import { type Options, parseOptions } from './options';
 import { progressView } from './progress';
@@ -63,6 +64,7 @@ async function openRunFolder({ out, fresh, ...settings }: Options): Promise<void
   }
   await mkdir(out, { recursive: true });
   await writeFileAtomically(file, Buffer.from(`${wanted}\n`));
+  await writeFileAtomically(join(out, 'origin.json'), Buffer.from(`${JSON.stringify(origin(), null, 2)}\n`));
 }
 
 try {

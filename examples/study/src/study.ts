@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { writeFileAtomically } from '@cm/checkpoints/node';
 import * as vega from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
+import { type Origin, origin } from '../../../tools/testing/src/origin';
 import { openWorkbench, type Subject, type Workbench } from './workbench';
 
 /** A part of an experiment that is computed at once, and not again. */
@@ -38,6 +39,8 @@ interface Stored<Result> {
   readonly settings: unknown;
   readonly backend: string;
   readonly runs: Record<string, Result>;
+  /** Where and of which commit each run was made; runs from before this was kept have none. */
+  readonly origins: Record<string, Origin>;
 }
 
 /**
@@ -60,18 +63,19 @@ export async function runStudy<Settings extends CommonSettings, Result>(
   const file = join(folders.results, `${study.name}.json`);
   const found: Stored<Result> = existsSync(file)
     ? (JSON.parse(await readFile(file, 'utf8')) as Stored<Result>)
-    : { settings, backend, runs: {} };
+    : { settings, backend, runs: {}, origins: {} };
   if (comparable(found.settings) !== comparable(settings)) {
     throw new Error(`${file} holds results of other settings: delete it, or name another folder with --out`);
   }
 
-  const stored = { ...found, settings };
+  const stored = { ...found, settings, origins: { ...found.origins } };
   const plan = study.plan(settings);
   const missing = plan.filter(({ name }) => !Object.hasOwn(stored.runs, name));
   if (missing.length > 0) {
     const bench = await openWorkbench(subject, settings.images);
     for (const [i, { name, make }] of missing.entries()) {
       const done = plan.length - missing.length + i;
+      stored.origins[name] = origin();
       stored.runs[name] = await make(bench, (text) => onProgress(`${done + 1}/${plan.length} ${name}: ${text}`));
       await writeFileAtomically(file, Buffer.from(`${json(stored)}\n`));
     }

@@ -1,43 +1,74 @@
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CheckpointError } from './error';
-import { type Checkpoint, type OpenOptions, openCheckpoint as openBytes } from './open';
-import { readSafetensors, type TensorFile } from './safetensors';
+import { type Checkpoint, HEAD, isSafetensors, type OpenOptions, openCheckpoint as openBytes, openSpans } from './open';
+import { headerEnd, readSafetensors, type TensorFile } from './safetensors';
 
 /** Bytes that are read at once: the system reads less than 2 GiB. */
 const CHUNK = 2 ** 30;
 
 /**
- * Opens a checkpoint of any format from disk. The file is read into memory once; tensors are views into it wherever they can be.
+ * Opens a checkpoint of any format from disk. Of a safetensors file only the header is read; a tensor's bytes are read when they are asked for, and the
+ * file has to stay as it is until then. Files of the other formats are read into memory once; tensors are views into them wherever they can be.
  *
- * @throws CheckpointError, the path in its message, when the file is in none of the formats or is damaged; the file system's error when
- *   it cannot be read
+ * @throws CheckpointError, the path in its message, when the file is in none of the formats or is damaged, and from a tensor's `data` when it is
+ *   another file by then; the file system's error when it cannot be read
  * @see the function of the same name of `@cm/checkpoints`, which takes the bytes
  */
 export async function openCheckpoint(path: string, options: OpenOptions = {}): Promise<Checkpoint> {
-  const bytes = await readWhole(path);
+  const file = await open(path, 'r');
   try {
-    return openBytes(bytes, options);
+    const { size, mtimeMs, ino } = await file.stat();
+    const head = await readRange(file, 0, Math.min(HEAD, size));
+    if (!isSafetensors(head)) return openBytes(await readRange(file, 0, size), options);
+    const header = await readRange(file, 0, headerEnd(head, size));
+    const readSpan = (begin: number, end: number) => readSpanSync(path, begin, end, { size, mtimeMs, ino });
+    return openSpans(header, size, readSpan, options);
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
     throw new CheckpointError(`${path}: ${error.reason}`, error.offset);
+  } finally {
+    await file.close();
   }
 }
 
-async function readWhole(path: string): Promise<Uint8Array> {
-  const file = await open(path, 'r');
+async function readRange(file: FileHandle, begin: number, end: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(end - begin);
+  let at = 0;
+  while (at < bytes.length) {
+    const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK, bytes.length - at), begin + at);
+    if (bytesRead === 0) throw new CheckpointError('became shorter while it was read', begin + at);
+    at += bytesRead;
+  }
+  return bytes;
+}
+
+/** Reads a part of a file that has to be the one that was opened. No handle stays open, so that none has to be closed. */
+function readSpanSync(
+  path: string,
+  begin: number,
+  end: number,
+  opened: { size: number; mtimeMs: number; ino: number },
+): Uint8Array {
+  const file = openSync(path, 'r');
   try {
-    const bytes = new Uint8Array((await file.stat()).size);
+    const now = fstatSync(file);
+    if (now.size !== opened.size || now.mtimeMs !== opened.mtimeMs || now.ino !== opened.ino) {
+      throw new CheckpointError(`${path}: is another file than when it was opened`, begin);
+    }
+    // What is not overwritten is not handed out.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(end - begin).buffer);
     let at = 0;
     while (at < bytes.length) {
-      const { bytesRead } = await file.read(bytes, at, Math.min(CHUNK, bytes.length - at), at);
-      if (bytesRead === 0) throw new CheckpointError(`${path} became shorter while it was read`, at);
-      at += bytesRead;
+      const count = readSync(file, bytes, at, Math.min(CHUNK, bytes.length - at), begin + at);
+      if (count === 0) throw new CheckpointError(`${path}: became shorter while it was read`, begin + at);
+      at += count;
     }
     return bytes;
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 

@@ -1,7 +1,7 @@
 import { CheckpointError } from './error';
 import { type Budget, budgetOf, defaultMaxBytes } from './limits';
 import { isNpy, npzArrays, readNpy } from './npy';
-import { readSafetensors } from './safetensors';
+import { readSafetensors, readSpans } from './safetensors';
 import { isTorchLegacy, readPlainPickle, readTorchLegacy, readTorchZip } from './torch';
 import { locate, settle, tensorsOf } from './tree';
 import { CheckpointTensor, type CheckpointValue, type ConstructorArguments, dictionary } from './values';
@@ -52,9 +52,42 @@ export interface OpenOptions {
  * @param bytes The file. Tensors are views into it wherever they lie there as they are, so it is held once.
  * @throws CheckpointError with the reason and the byte, when the file is in none of the formats or is damaged, or has nothing at `at`
  */
-export function openCheckpoint(bytes: Uint8Array, { at, maxBytes }: OpenOptions = {}): Checkpoint {
-  const budget = budgetOf(maxBytes ?? defaultMaxBytes(bytes.length));
-  const { format, value, metadata } = read(bytes, budget);
+export function openCheckpoint(bytes: Uint8Array, options: OpenOptions = {}): Checkpoint {
+  const budget = budgetOf(options.maxBytes ?? defaultMaxBytes(bytes.length));
+  return checkpointOf(read(bytes, budget), options, budget);
+}
+
+/** Bytes of a file's beginning by which {@link isSafetensors} knows it. */
+export const HEAD = 16;
+
+/** Whether a file that begins so is a safetensors file, and none of the other formats. */
+export const isSafetensors = (head: Uint8Array) =>
+  head[8] === 0x7b && !isZip(head) && !isNpy(head) && !isTorchLegacy(head) && !isPickle(head);
+
+const isPickle = (head: Uint8Array) => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5;
+
+/**
+ * Opens a safetensors file of which no more than the beginning is there, up to the header's end; the rest is read when a tensor's bytes are
+ * asked for.
+ *
+ * @throws CheckpointError as {@link openCheckpoint} does
+ */
+export function openSpans(
+  head: Uint8Array,
+  size: number,
+  readSpan: (begin: number, end: number) => Uint8Array,
+  options: OpenOptions,
+): Checkpoint {
+  const budget = budgetOf(options.maxBytes ?? defaultMaxBytes(size));
+  const { spans, metadata } = readSpans(head, size);
+  const value = dictionary();
+  for (const [name, { dtype, shape, begin, end }] of Object.entries(spans)) {
+    value[name] = new CheckpointTensor(dtype, shape, () => readSpan(begin, end));
+  }
+  return checkpointOf({ format: 'safetensors', value, metadata }, options, budget);
+}
+
+function checkpointOf({ format, value, metadata }: Read, { at }: OpenOptions, budget: Budget): Checkpoint {
   const tree = settle(value, budget);
   const located = locate(tree, at);
   return {
@@ -83,10 +116,8 @@ function read(bytes: Uint8Array, budget: Budget): Read {
   }
   if (isNpy(bytes)) return { format: 'npy', value: readNpy(bytes) };
   if (isTorchLegacy(bytes)) return { format: 'torch-legacy', value: readTorchLegacy(bytes, 0, budget) };
-  if (bytes[0] === 0x80 && bytes[1]! >= 2 && bytes[1]! <= 5) {
-    return { format: 'pickle', value: readPlainPickle(bytes, budget) };
-  }
-  if (bytes[8] === 0x7b) {
+  if (isPickle(bytes)) return { format: 'pickle', value: readPlainPickle(bytes, budget) };
+  if (isSafetensors(bytes)) {
     const { tensors, metadata } = readSafetensors(bytes);
     const value = dictionary();
     for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {

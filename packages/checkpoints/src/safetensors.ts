@@ -17,6 +17,67 @@ export interface TensorFile {
 /** Longest header that is read, the format's own bound. */
 const MAX_HEADER = 100_000_000;
 
+/** Where a tensor lies in a file: its bytes from `begin` to `end`. */
+export interface TensorSpan {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+/**
+ * Where a safetensors file's header ends, from its first eight bytes and its size.
+ *
+ * @throws CheckpointError when the file cannot have such a header
+ */
+export function headerEnd(first: Uint8Array, size: number): number {
+  if (size < 8) throw new CheckpointError(`file has ${size} bytes, expected 8 or more`, 0);
+  const length = new DataView(first.buffer, first.byteOffset, first.byteLength).getBigUint64(0, true);
+  if (length > BigInt(Math.min(MAX_HEADER, size - 8))) {
+    throw new CheckpointError(`header is said to have ${length} bytes, the file has ${size - 8} after this`, 0);
+  }
+  return 8 + Number(length);
+}
+
+/**
+ * What a safetensors file holds and where, from its beginning up to the end of the header, or more, and its size.
+ *
+ * @throws CheckpointError with the reason and the byte
+ */
+export function readSpans(
+  bytes: Uint8Array,
+  size: number,
+): { spans: Record<string, TensorSpan>; metadata: Record<string, string> } {
+  const body = headerEnd(bytes, size);
+  const { __metadata__: metadata = {}, ...entries } = parseHeader(bytes.subarray(8, body));
+  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
+    throw new CheckpointError('__metadata__ is not a map of strings', 8);
+  }
+
+  const spans: Record<string, TensorSpan> = Object.create(null);
+  const found: [begin: number, end: number, name: string][] = [];
+  for (const [name, entry] of Object.entries(entries)) {
+    const { dtype, shape, begin, end } = checkEntry(name, entry);
+    if (body + end > size) {
+      throw new CheckpointError(`tensor ${quote(name)} ends at ${end} of ${size - body} bytes`, body + begin);
+    }
+    found.push([begin, end, name]);
+    spans[name] = { dtype, shape, begin: body + begin, end: body + end };
+  }
+
+  let at = 0;
+  for (const [begin, end, name] of found.sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
+    if (begin !== at) {
+      throw new CheckpointError(`tensor ${quote(name)} begins at ${begin}, expected ${at}`, body + Math.min(begin, at));
+    }
+    at = end;
+  }
+  if (body + at !== size) {
+    throw new CheckpointError(`${size - body - at} bytes follow the last tensor`, body + at);
+  }
+  return { spans, metadata: metadata as Record<string, string> };
+}
+
 /**
  * Reads a safetensors file. Nothing is copied and nothing of the file is executed; whatever deviates from the format is refused: overlong
  * or unparsable headers, duplicate names, unknown types, offsets that overlap, leave holes or reach beyond the file.
@@ -25,46 +86,12 @@ const MAX_HEADER = 100_000_000;
  * @see the format's description at huggingface.co/docs/safetensors
  */
 export function readSafetensors(bytes: Uint8Array): TensorFile {
-  if (bytes.byteLength < 8) throw new CheckpointError(`file has ${bytes.byteLength} bytes, expected 8 or more`, 0);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getBigUint64(0, true);
-  if (length > BigInt(Math.min(MAX_HEADER, bytes.byteLength - 8))) {
-    throw new CheckpointError(
-      `header is said to have ${length} bytes, the file has ${bytes.byteLength - 8} after this`,
-      0,
-    );
-  }
-  const body = 8 + Number(length);
-  const { __metadata__: metadata = {}, ...entries } = parseHeader(bytes.subarray(8, body));
-  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
-    throw new CheckpointError('__metadata__ is not a map of strings', 8);
-  }
-
+  const { spans, metadata } = readSpans(bytes, bytes.byteLength);
   const tensors: Record<string, FileTensor> = Object.create(null);
-  const spans: [begin: number, end: number, name: string][] = [];
-  for (const [name, entry] of Object.entries(entries)) {
-    const { dtype, shape, begin, end } = checkEntry(name, entry);
-    if (body + end > bytes.byteLength) {
-      throw new CheckpointError(
-        `tensor ${quote(name)} ends at ${end} of ${bytes.byteLength - body} bytes`,
-        body + begin,
-      );
-    }
-    spans.push([begin, end, name]);
-    tensors[name] = { dtype, shape, data: bytes.subarray(body + begin, body + end) };
+  for (const [name, { dtype, shape, begin, end }] of Object.entries(spans)) {
+    tensors[name] = { dtype, shape, data: bytes.subarray(begin, end) };
   }
-
-  let at = 0;
-  for (const [begin, end, name] of spans.sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
-    if (begin !== at) {
-      throw new CheckpointError(`tensor ${quote(name)} begins at ${begin}, expected ${at}`, body + Math.min(begin, at));
-    }
-    at = end;
-  }
-  if (body + at !== bytes.byteLength) {
-    throw new CheckpointError(`${bytes.byteLength - body - at} bytes follow the last tensor`, body + at);
-  }
-  return { tensors, metadata: metadata as Record<string, string> };
+  return { tensors, metadata };
 }
 
 function parseHeader(bytes: Uint8Array): Record<string, unknown> {
@@ -123,7 +150,7 @@ function checkEntry(name: string, entry: unknown) {
   if (!isSizes(offsets) || offsets.length !== 2) return fail(`has data_offsets ${quote(offsets)}`);
   const [begin, end] = offsets as [number, number];
   // As float64, a product that overflows is too large for any file, and is never equal.
-  const size = shape.reduce((product, extent) => product * extent, 1) * bytesOf[dtype as DType];
+  const size = sizeOf({ dtype: dtype as DType, shape });
   if (end - begin !== size) return fail(`has ${end - begin} bytes, expected ${size} for ${dtype} [${shape}]`);
   return { dtype: dtype as DType, shape, begin, end };
 }
@@ -162,17 +189,12 @@ export function writeSafetensors(
   if (Object.keys(metadata).length > 0) header.__metadata__ = Object.fromEntries(Object.entries(metadata).sort());
   let at = 0;
   for (const name of names) {
-    const { dtype, shape, data } = tensors[name]!;
-    const size = shape.reduce((product, extent) => product * extent, 1) * bytesOf[dtype];
     if (name === '__metadata__')
       throw new Error('writeSafetensors: a tensor is named __metadata__, which the format keeps for itself');
-    if (data.byteLength !== size) {
-      throw new Error(
-        `writeSafetensors: ${name} has ${data.byteLength} bytes, expected ${size} for ${dtype} [${shape}]`,
-      );
-    }
-    header[name] = { dtype, shape, data_offsets: [at, at + size] };
-    at += size;
+    const { dtype, shape } = tensors[name]!;
+    const end = at + sizeOf(tensors[name]!);
+    header[name] = { dtype, shape, data_offsets: [at, end] };
+    at = end;
   }
   const text = new TextEncoder().encode(JSON.stringify(header));
   const padded = Math.ceil(text.byteLength / 8) * 8;
@@ -181,9 +203,19 @@ export function writeSafetensors(
   file.set(text, 8);
   let offset = 8 + padded;
   for (const name of names) {
-    const { data } = tensors[name]!;
+    // Once: what lies in a file is read when it is asked for.
+    const { dtype, shape, data } = tensors[name]!;
+    const size = sizeOf({ dtype, shape });
+    if (data.byteLength !== size) {
+      throw new Error(
+        `writeSafetensors: ${name} has ${data.byteLength} bytes, expected ${size} for ${dtype} [${shape}]`,
+      );
+    }
     file.set(data, offset);
-    offset += data.byteLength;
+    offset += size;
   }
   return file;
 }
+
+const sizeOf = ({ dtype, shape }: Pick<FileTensor, 'dtype' | 'shape'>) =>
+  shape.reduce((product, extent) => product * extent, 1) * bytesOf[dtype];

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readSafetensorsFile, writeFileAtomically } from '@cm/checkpoints/node';
+import { openCheckpoint, readSafetensorsFile, writeFileAtomically } from '@cm/checkpoints/node';
 import { expectClose, onEveryBackend } from '@cm/testing';
 import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
@@ -15,6 +15,8 @@ import {
   toTensors,
   writeSafetensors,
 } from '../src';
+
+const byte = (value: number) => ({ dtype: 'U8', shape: [1], data: Uint8Array.of(value) }) as const;
 
 const file = (header: string | object, body = new Uint8Array(0)) => {
   const text = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header));
@@ -182,5 +184,35 @@ describe('a file on disk', () => {
     await expect(readSafetensorsFile(path)).rejects.toThrow(
       /corrupt\.safetensors is not a safetensors file: header is said/,
     );
+  });
+
+  it('is read tensor by tensor, when its bytes are asked for', async () => {
+    const path = join(folder, 'lazy.safetensors');
+    const bytes = writeSafetensors(
+      { a: { dtype: 'F32', shape: [2], data: new Uint8Array(Float32Array.of(1, 2).buffer) }, b: byte(3) },
+      { step: '5' },
+    );
+    writeFileSync(path, bytes);
+    const { format, tensors, metadata } = await openCheckpoint(path);
+    expect(format).toBe('safetensors');
+    expect({ ...metadata }).toEqual({ step: '5' });
+    expect(Object.keys(tensors)).toEqual(Object.keys(readSafetensors(bytes).tensors));
+    expect(Array.from(toFloat32(tensors.a!.data, 'F32'))).toEqual([1, 2]);
+    expect(writeSafetensors(tensors, { step: '5' })).toEqual(bytes);
+
+    // What has another length, or was written later, is another file.
+    await writeFileAtomically(path, writeSafetensors({ a: byte(1), b: byte(4) }, { step: '5' }));
+    expect(() => tensors.b!.data).toThrow(/lazy\.safetensors: is another file than when it was opened/);
+    rmSync(path);
+    expect(() => tensors.b!.data).toThrow(/ENOENT/);
+  });
+
+  it('of which the header is damaged is refused when it is opened', async () => {
+    const path = join(folder, 'damaged.safetensors');
+    const header = { a: { dtype: 'U8', shape: [2], data_offsets: [0, 2] } };
+    writeFileSync(path, file(header, new Uint8Array(1)));
+    await expect(openCheckpoint(path)).rejects.toThrow(/damaged\.safetensors: tensor "a" ends at 2 of 1 bytes/);
+    writeFileSync(path, file(header, new Uint8Array(3)));
+    await expect(openCheckpoint(path)).rejects.toThrow(/damaged\.safetensors: 1 bytes follow the last tensor/);
   });
 });
