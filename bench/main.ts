@@ -55,7 +55,7 @@ const options = new Command('pnpm bench')
   .option('--pages', 'writes the pages from the results that are kept, and measures nothing', false)
   .addHelpText(
     'after',
-    '\nPackages have to be built (pnpm build) and backends set up (pnpm torch:setup, pnpm tensorflow:setup). All of it takes about a quarter of an hour on two cores.',
+    '\nPackages have to be built (pnpm build) and backends set up (pnpm torch:setup, pnpm tensorflow:setup). All of it takes about twenty minutes on two cores.',
   )
   .parse()
   .opts<Options>();

@@ -32,14 +32,22 @@ export const scripts: readonly Script[] = [
   of('wasm-kernels', 'kernels of arithmetic beside tfjs’s own', 'kernels.bench'),
   of('wasm-kernels', 'other kernels; with the argument stock, tfjs’s own', 'stock.bench'),
   of('wasm-kernels', 'fused kernels beside compositions of tfjs’s', 'fused.bench'),
-  of('stable-target', 'share of a step, on one thread', 'share.bench', ['torch']),
+  of('stable-target', 'share of a step, on one thread', 'share.bench', ['torch'], 'docs/guides/backends.md'),
   of('stable-target', 'references of the row’s class', 'classes.bench'),
   of('fid', 'Inception-v3: errors, and images a second', 'inception.bench', ['2'], 'docs/guides/which-fid.md'),
   of('fid', 'DINOv2', 'dino.bench', [], 'docs/guides/which-fid.md'),
   of('fid', 'the Fréchet distance by the number of features', 'frechet.bench'),
   of('fid', 'memory while statistics are taken', 'memory.bench', [], 'docs/guides/which-fid.md'),
   of('datasets', 'the loader, from memory and zips', 'loader.bench'),
-  of('edm2-unet', 'memory with recomputation', 'recompute.bench', [], 'docs/guides/backends.md'),
+  of('edm2-unet', 'memory with activations kept', 'recompute.bench', ['S', '4', 'keep'], 'docs/guides/backends.md'),
+  of('edm2-unet', 'memory with recomputation', 'recompute.bench', ['S', '4', 'recompute'], 'docs/guides/backends.md'),
+  {
+    ...of('edm-unet', 'memory of an image, with activations kept; recompute: computed again', 'recompute.bench', [
+      '2',
+      'keep',
+    ]),
+    pages: ['examples/cifar10/README.md'],
+  },
 ];
 
 /** What the scripts printed. */

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -192,6 +193,17 @@ describe('pages', () => {
       expect(text).toContain('<!-- bench: ');
       expect(text).toBe(withBlocks(text, given));
     }
+  });
+
+  it('that state a speed or memory name the command that measures it', () => {
+    const listed = execFileSync('git', ['ls-files', '*.md'], { encoding: 'utf8', cwd: path('..') }).split('\n');
+    const stated = listed.filter((file) => {
+      if (!file || /CHANGELOG|^\.changeset|^bench\/results/.test(file)) return false;
+      const text = readFileSync(path(`../${file}`), 'utf8');
+      const figure = /\d ?(ms|µs|GFLOP\/s|[GM]B\/s|images\/s|MiB)\b/.test(text);
+      return figure && !/pnpm bench|\.bench\.ts/.test(text);
+    });
+    expect(stated).toEqual([]);
   });
 
   it('come from scripts that are there', () => {
