@@ -27,7 +27,8 @@ const SIZES = [
 ] as const;
 const PRECISIONS: readonly [Precision, number][] = [
   ['float32', 2e-6],
-  ['bfloat16', 5e-3],
+  // Factors are rounded, and sums too where libtorch computes them.
+  ['bfloat16', 1.5e-2],
 ];
 
 describe.skipIf(!isInstalled())('matrix products (left out where `cm-torch setup` has not been run)', () => {
