@@ -2,7 +2,7 @@
 // its own: c10d's C++ classes are the part of libtorch that changes most, and the backend does without them. Tensors come from the backend's addon and go
 // back to it by address: see its kernels `lend` and `adopt`. Every operation is a promise; waiting happens on a thread of Node's pool.
 #include <ATen/ATen.h>
-#include <c10/core/InferenceMode.h>
+#include <ATen/core/grad_mode.h>
 #include <node_api.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -37,7 +37,8 @@ std::map<int64_t, Group> &groups() {
 template <typename F>
 std::string error_of(F &&body) {
   try {
-    c10::InferenceMode guard;
+    // Not inference mode: its tensors may not be written to outside it, and Gloo's threads, which write here, are outside.
+    const at::NoGradGuard guard;
     body();
     return {};
   } catch (const c10::Error &error) {
@@ -203,6 +204,12 @@ Tensors parts_of(const Tensor &flat, const Tensors &like) {
   return parts;
 }
 
+/** The numbers of a tensor, on its memory, as Gloo of every version knows them. */
+Tensor plain(const Tensor &tensor) {
+  if (tensor.is_complex()) return at::view_as_real(tensor);
+  return tensor.scalar_type() == at::kBool ? tensor.view(at::kByte) : tensor;
+}
+
 int nccl_type(const Tensor &tensor) {
   const auto type = tensor.scalar_type();
   if (type == at::kFloat || type == at::kBFloat16) return NCCL_FLOAT32;
@@ -275,7 +282,8 @@ napi_value all_reduce(napi_env env, napi_callback_info info) {
         return library.all_reduce(flat.data_ptr(), flat.data_ptr(), flat.numel(), type, NCCL_SUM, comm, stream);
       });
     } else {
-      wait = [work = group.gloo->allreduce(flat)] { work->wait(); };
+      Tensors sent{plain(flat[0])};
+      wait = [work = group.gloo->allreduce(sent)] { work->wait(); };
     }
     return promise(
         env,
@@ -304,18 +312,23 @@ napi_value broadcast(napi_env env, napi_callback_info info) {
     } else {
       c10d::BroadcastOptions options;
       options.rootRank = root;
-      wait = [work = group.gloo->broadcast(flat, options)] { work->wait(); };
+      Tensors sent{plain(flat[0])};
+      wait = [work = group.gloo->broadcast(sent, options)] { work->wait(); };
     }
     return promise(env, wait, [=](napi_env env) { return addresses(env, parts_of(flat[0], tensors)); });
   });
 }
 
 std::pair<c10::intrusive_ptr<c10d::Work>, Tensors> gathered(Gloo &group, const Tensor &own) {
+  Tensors all;
   std::vector<Tensors> outputs(1);
-  for (int rank = 0; rank < group.getSize(); rank++) outputs[0].push_back(at::empty_like(own));
-  Tensors inputs{own};
+  for (int rank = 0; rank < group.getSize(); rank++) {
+    all.push_back(at::empty_like(own));
+    outputs[0].push_back(plain(all.back()));
+  }
+  Tensors inputs{plain(own)};
   auto work = group.allgather(outputs, inputs);
-  return {work, outputs[0]};
+  return {work, all};
 }
 
 /** allGather(group, [tensor]): that of every process, of one shape and type. */
