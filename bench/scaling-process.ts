@@ -77,6 +77,9 @@ const images = tf.tensor4d(
   [rows, 32, 32, 3],
 );
 
+const ofClasses = gatheredReferences(group, { classConditional: true });
+const labels = Int32Array.from({ length: rows }, (_, row) => (7 * (first + row)) % 10);
+
 /** A step, and when references had come, in milliseconds. */
 async function step(): Promise<{ step: number; gather: number }> {
   const start = performance.now();
@@ -98,6 +101,10 @@ for (let i = 0; i < WARM_UP + STEPS; i++) {
   const begun = performance.now();
   tf.dispose(await group.allReduce(Object.values(params)));
   const reduce = performance.now() - begun;
+  await group.barrier();
+  const asked = performance.now();
+  await ofClasses.prepare({ images, labels, part: { first, total: batchSize } });
+  const gatherOfClasses = performance.now() - asked;
   let hidden = 0;
   if (trial === 'overlap') {
     await group.barrier();
@@ -106,14 +113,15 @@ for (let i = 0; i < WARM_UP + STEPS; i++) {
     hidden = alone.step + reduce - (performance.now() - together);
     tf.dispose(sums);
   }
-  if (i >= WARM_UP) times.push({ ...alone, reduce, hidden });
+  if (i >= WARM_UP) times.push({ ...alone, reduce, gatherOfClasses, hidden });
 }
-const median = (name: 'step' | 'gather' | 'reduce' | 'hidden') =>
+const median = (name: Exclude<keyof Timings, 'megabytes'>) =>
   times.map((each) => each[name] ?? 0).sort((a, b) => a - b)[STEPS >> 1]!;
 const timings: Timings = {
   step: median('step'),
   reduce: median('reduce'),
   gather: median('gather'),
+  gatherOfClasses: median('gatherOfClasses'),
   ...(trial === 'overlap' && { hidden: median('hidden') }),
   megabytes: (4 * edm2ParameterCount(config)) / 1e6,
 };

@@ -17,6 +17,8 @@ export interface Timings {
   readonly step: number;
   readonly reduce: number;
   readonly gather: number;
+  /** The references of rows' own classes, of ten. */
+  readonly gatherOfClasses: number;
   /** Of the sum's time, while a step was computed: where that was tried. */
   readonly hidden?: number;
   readonly megabytes: number;
@@ -103,10 +105,11 @@ export function scalingTable({ processes, runs }: Scaling): string {
       digits(1000 * speed(each)),
       digits(each.reduce),
       digits(each.gather),
+      digits(each.gatherOfClasses),
       one ? `${((100 * speed(each)) / speed(runs[one]!) / processes).toFixed(0)} %` : '',
     ];
   });
   const megabytes = digits(Object.values(runs)[0]!.megabytes);
   const head = ['processes', 'batch', 'step, ms', 'images/s', `summing ${megabytes} MB of gradients, ms`];
-  return markdownTable([...head, 'gathering references, ms', 'efficiency'], rows);
+  return markdownTable([...head, 'gathering references, ms', 'of own class, ms', 'efficiency'], rows);
 }

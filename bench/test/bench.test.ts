@@ -166,7 +166,7 @@ describe('results', () => {
   });
 
   it('put several processes beside one', () => {
-    const timings = { reduce: 1, gather: 1, megabytes: 16 };
+    const timings = { reduce: 1, gather: 1, gatherOfClasses: 1, megabytes: 16 };
     const scaling: Scaling = {
       ...{ origin, processes: 2 },
       runs: {
@@ -174,7 +174,7 @@ describe('results', () => {
         'as many images in each': { processes: 2, batch: 16, step: 1000, ...timings },
       },
     };
-    expect(scalingTable(scaling).split('\n')[3]).toBe('| 2 | 16 | 1,000 | 16 | 1 | 1 | 80 % |');
+    expect(scalingTable(scaling).split('\n')[3]).toBe('| 2 | 16 | 1,000 | 16 | 1 | 1 | 1 | 80 % |');
   });
 });
 
