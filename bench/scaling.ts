@@ -110,6 +110,6 @@ export function scalingTable({ processes, runs }: Scaling): string {
     ];
   });
   const megabytes = digits(Object.values(runs)[0]!.megabytes);
-  const head = ['processes', 'batch', 'step, ms', 'images/s', `summing ${megabytes} MB of gradients, ms`];
-  return markdownTable([...head, 'gathering references, ms', 'of own class, ms', 'efficiency'], rows);
+  const head = ['processes', 'batch', 'step, ms', 'images/s', `sum, ${megabytes} MB, ms`];
+  return markdownTable([...head, 'references, ms', 'of class, ms', 'efficiency'], rows);
 }
