@@ -5,6 +5,7 @@ import { valueAndGrads } from '@cm/gradients';
 import { type OptimizerState, rAdam } from '@cm/optimizers';
 import { key, normal } from '@cm/random';
 import * as tf from '@tensorflow/tfjs-core';
+import { eachKernel } from '../packages/edm2-unet/bench/each-kernel';
 import { trainingStep } from '../packages/torch/bench/step';
 import { useBackend } from './backend';
 import type { Roofline, Work } from './roofline';
@@ -83,13 +84,8 @@ function flopsOf(
 
 /** The work of every kernel that `f` calls, by name. */
 function workOf(f: () => void): Record<string, Work> {
-  const engine = tf.engine();
-  const run = engine.runKernel;
   const found: Record<string, Work> = {};
-  engine.runKernel = ((name: string, inputs: tf.NamedTensorMap, attributes: tf.NamedAttrMap) => {
-    const begun = performance.now();
-    const result = run.call(engine, name, inputs, attributes) as tf.Tensor | tf.Tensor[];
-    const ms = performance.now() - begun;
+  eachKernel(f, ({ name, inputs, attributes, result, ms }) => {
     const read = Object.values(inputs)
       .flat()
       .filter((tensor) => tensor instanceof tf.Tensor);
@@ -104,13 +100,7 @@ function workOf(f: () => void): Record<string, Work> {
       bytes: before + bytes,
       ms: taken + ms,
     };
-    return result;
-  }) as typeof engine.runKernel;
-  try {
-    f();
-  } finally {
-    engine.runKernel = run;
-  }
+  });
   return found;
 }
 

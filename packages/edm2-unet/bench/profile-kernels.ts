@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
+import { eachKernel } from './each-kernel';
 
 interface Row {
   ms: number;
@@ -10,13 +11,8 @@ type Shaped = Record<string, { readonly shape: number[] } | undefined>;
 
 /** Milliseconds and calls of every kernel that `f` runs, slowest first; convolutions by filter, with their speed. */
 export function profileKernels(f: () => void): Record<string, Row> {
-  const engine = tf.engine();
-  const run = engine.runKernel;
   const spent = new Map<string, { ms: number; calls: number; flops: number }>();
-  engine.runKernel = ((name: string, inputs: tf.NamedTensorMap, attributes: tf.NamedAttrMap) => {
-    const start = performance.now();
-    const result = run.call(engine, name, inputs, attributes);
-    const ms = performance.now() - start;
+  eachKernel(f, ({ name, inputs, attributes, ms }) => {
     const convolution = convolutionOf(name, inputs as unknown as Shaped, attributes);
     const id = convolution ? `${name} ${convolution.filter.join('×')}` : name;
     const entry = spent.get(id) ?? { ms: 0, calls: 0, flops: 0 };
@@ -25,13 +21,7 @@ export function profileKernels(f: () => void): Record<string, Row> {
       calls: entry.calls + 1,
       flops: entry.flops + (convolution?.flops ?? 0),
     });
-    return result;
-  }) as typeof engine.runKernel;
-  try {
-    f();
-  } finally {
-    engine.runKernel = run;
-  }
+  });
   const sorted = [...spent].sort(([, a], [, b]) => b.ms - a.ms).slice(0, 30);
   return Object.fromEntries(
     sorted.map(([name, { ms, calls, flops }]) => [
