@@ -1,9 +1,11 @@
-// GFLOP/s of this package's kernels, best and median: npx tsx bench/kernels.bench.ts [pattern of names]
+// GFLOP/s of this package's kernels, best and median, and their share of the cores' peak: npx tsx bench/kernels.bench.ts [pattern of names]
 // On one thread and on all, with plain and with relaxed SIMD; KERNELS='plain 1, relaxed 2' chooses others, stock among them, and MS how long
-// each is measured.
+// each is measured. The kernels take turns in rounds, each visit between two measurements of the peak (multiply-adds of 128 bits on registers,
+// fused where the engine has them, on one core, times the threads): a core that others slow down lowers both. The share is the median over the rounds.
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
 import { registerWasmKernels, setWasmBackend } from '../src';
+import { multiplyAddPeak } from './peak';
 
 interface Subject {
   readonly name: string;
@@ -14,7 +16,8 @@ interface Subject {
 }
 
 const only = new RegExp(process.argv[2] ?? '');
-const milliseconds = Number(process.env.MS ?? 150);
+const milliseconds = Number(process.env.MS ?? 300);
+const rounds = 6;
 const random = (...shape: number[]) =>
   tf.tensor(
     Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () => Math.random() - 0.5),
@@ -95,6 +98,7 @@ const subjects = (): Subject[] => [
 
 const measured = subjects().filter(({ name }) => only.test(name));
 const rows: Record<string, Record<string, string>> = {};
+const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
 for (const column of chosen.split(', ')) {
   const [simd, threads] = column.split(' ');
   if (simd !== 'stock') {
@@ -102,24 +106,34 @@ for (const column of chosen.split(', ')) {
     // Time for the workers to come.
     await new Promise((resolve) => setTimeout(resolve, 300));
   }
-  for (const { name, kernel, inputs, attrs, flop } of measured) {
-    const { kernelFunc } = (simd === 'stock' ? stock.get(kernel) : tf.getKernel(kernel, 'wasm')) ?? {};
-    if (!kernelFunc) continue;
-    const times: number[] = [];
-    // The first calls are those that V8 optimises by.
-    for (const until of [performance.now() + milliseconds / 3, performance.now() + milliseconds * (4 / 3)]) {
-      times.length = 0;
+  const cores = simd === 'stock' ? 1 : Number(threads);
+  const results = new Map(measured.map((subject) => [subject, { rates: [] as number[], shares: [] as number[] }]));
+  // The first round is the one that V8 optimises by.
+  for (let round = 0; round <= rounds; round++)
+    for (const subject of measured) {
+      const { kernel, inputs, attrs, flop } = subject;
+      const { kernelFunc } = (simd === 'stock' ? stock.get(kernel) : tf.getKernel(kernel, 'wasm')) ?? {};
+      if (!kernelFunc) continue;
+      const before = multiplyAddPeak();
+      const visit: number[] = [];
+      const end = performance.now() + milliseconds / rounds;
       do {
         const start = performance.now();
         const out = kernelFunc({ inputs, attrs, backend: tf.backend() }) as tf.TensorInfo;
-        times.push(performance.now() - start);
+        visit.push(flop / (performance.now() - start) / 1e6);
         tf.backend().disposeData(out.dataId);
-      } while (performance.now() < until);
+      } while (performance.now() < end);
+      if (round === 0) continue;
+      const { rates, shares } = results.get(subject)!;
+      rates.push(...visit);
+      shares.push(median(visit) / (cores * ((before + multiplyAddPeak()) / 2)));
     }
-    times.sort((a, b) => a - b);
-    const rate = (time: number) => (flop / time / 1e6).toFixed(1);
-    rows[name] = { ...rows[name], [column]: `${rate(times[0]!)} ${rate(times[times.length >> 1]!)}` };
-  }
+  for (const [{ name }, { rates, shares }] of results)
+    if (rates.length > 0)
+      rows[name] = {
+        ...rows[name],
+        [column]: `${Math.max(...rates).toFixed(1)} ${median(rates).toFixed(1)} ${median(shares).toFixed(2)}`,
+      };
 }
 console.log(process.version);
 console.table(rows);
