@@ -2,24 +2,56 @@
 
 #define NO_UNROLL _Pragma("clang loop unroll(disable)")
 
-__attribute__((noinline)) void tile_rows(const float *const *rows, int segments, int k, const float *panel,
+#define SUMS f32x4 c00 = splat4(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00
+#define TILE ((Tile){{{c00, c01}, {c10, c11}, {c20, c21}, {c30, c31}}})
+
+/** The i-th step from `panel` on; VALUE(r, i) is where its factor of row r is. */
+#define STEP(i, VALUE)                                                                              \
+  {                                                                                                 \
+    f32x4 b0 = load4(panel + PANEL * i), b1 = load4(panel + PANEL * i + 4), a;                      \
+    a = splat_load4(VALUE(0, i)), c00 = multiply_add4(a, b0, c00), c01 = multiply_add4(a, b1, c01); \
+    a = splat_load4(VALUE(1, i)), c10 = multiply_add4(a, b0, c10), c11 = multiply_add4(a, b1, c11); \
+    a = splat_load4(VALUE(2, i)), c20 = multiply_add4(a, b0, c20), c21 = multiply_add4(a, b1, c21); \
+    a = splat_load4(VALUE(3, i)), c30 = multiply_add4(a, b0, c30), c31 = multiply_add4(a, b1, c31); \
+  }
+
+/**
+ * k steps, four to a turn. A branch parts one from the next, and ends those that are not a multiple of four: V8 moves arithmetic behind loads as far
+ * as a straight line goes, and spills registers where it is longer than a step.
+ */
+#define STEPS(k, VALUE, advance)            \
+  NO_UNROLL                                 \
+  for (int left = k; left > 0; left -= 4) { \
+    STEP(0, VALUE)                          \
+    if (left == 1) break;                   \
+    STEP(1, VALUE)                          \
+    if (left == 2) break;                   \
+    STEP(2, VALUE)                          \
+    if (left == 3) break;                   \
+    STEP(3, VALUE)                          \
+    panel += 4 * PANEL, advance;            \
+  }
+
+#define IN_ROW(r, i) (a##r + i)
+#define IN_QUAD(r, i) (quad + ROWS * i + r)
+
+__attribute__((noinline)) void tile_rows(const float *const *rows, int segments, int k, const float *panels,
                                          float *const *out, int column, int columns, int add) {
-  f32x4 c00 = splat4(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+  SUMS;
   NO_UNROLL
   for (int s = 0; s < segments; s++) {
-    const float *a0 = rows[0], *a1 = rows[1], *a2 = rows[2], *a3 = rows[3];
-    rows += ROWS;
-    NO_UNROLL
-    for (int p = 0; p < k; p++) {
-      f32x4 b0 = load4(panel), b1 = load4(panel + 4), a;
-      a = splat_load4(a0), c00 = multiply_add4(a, b0, c00), c01 = multiply_add4(a, b1, c01);
-      a = splat_load4(a1), c10 = multiply_add4(a, b0, c10), c11 = multiply_add4(a, b1, c11);
-      a = splat_load4(a2), c20 = multiply_add4(a, b0, c20), c21 = multiply_add4(a, b1, c21);
-      a = splat_load4(a3), c30 = multiply_add4(a, b0, c30), c31 = multiply_add4(a, b1, c31);
-      panel += PANEL, a0++, a1++, a2++, a3++;
-    }
+    const float *a0 = rows[0], *a1 = rows[1], *a2 = rows[2], *a3 = rows[3], *panel = panels;
+    STEPS(k, IN_ROW, (a0 += 4, a1 += 4, a2 += 4, a3 += 4))
+    rows += ROWS, panels += k * PANEL;
   }
-  put_tile((Tile){{{c00, c01}, {c10, c11}, {c20, c21}, {c30, c31}}}, out, column, columns, add);
+  put_tile(TILE, out, column, columns, add);
+}
+
+__attribute__((noinline)) void tile_quads(const float *quad, int k, const float *panel, float *const *out, int column,
+                                          int columns, int add) {
+  SUMS;
+  STEPS(k, IN_QUAD, quad += 4 * ROWS)
+  put_tile(TILE, out, column, columns, add);
 }
 
 INLINE float lanes_sum(f32x4 v) {
@@ -64,21 +96,6 @@ __attribute__((noinline)) void tile_columns(const float *const *rows, int segmen
     // Of three, the second is summed twice: sums of three at once do not fit the registers.
     for (int first = 0; first < columns; first += 2)
       columns_of(rows, segments, k, w, stride, out, min_int(first, columns - 2), 2);
-}
-
-__attribute__((noinline)) void tile_quads(const float *quad, int k, const float *panel, float *const *out, int column,
-                                          int columns, int add) {
-  f32x4 c00 = splat4(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  NO_UNROLL
-  for (int p = 0; p < k; p++) {
-    f32x4 b0 = load4(panel), b1 = load4(panel + 4), a;
-    a = splat_load4(quad), c00 = multiply_add4(a, b0, c00), c01 = multiply_add4(a, b1, c01);
-    a = splat_load4(quad + 1), c10 = multiply_add4(a, b0, c10), c11 = multiply_add4(a, b1, c11);
-    a = splat_load4(quad + 2), c20 = multiply_add4(a, b0, c20), c21 = multiply_add4(a, b1, c21);
-    a = splat_load4(quad + 3), c30 = multiply_add4(a, b0, c30), c31 = multiply_add4(a, b1, c31);
-    panel += PANEL, quad += ROWS;
-  }
-  put_tile((Tile){{{c00, c01}, {c10, c11}, {c20, c21}, {c30, c31}}}, out, column, columns, add);
 }
 
 void pack_panels(const float *b, int b_row, int b_col, int k, int n, float *panels) {

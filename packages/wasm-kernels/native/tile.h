@@ -1,8 +1,7 @@
 // The register tile on which matrix products and convolutions rest: 4 rows × 8 columns in eight vector registers.
 //
 // The right operand is packed into panels of PANEL columns, panel[k][8]. The left operand is either read where it lies
-// (four rows, each contiguous in k: tile_rows) or packed likewise, quad[k][4] (tile_quads). Loops over k stay
-// un-unrolled: V8 spills registers otherwise.
+// (four rows, each contiguous in k: tile_rows) or packed likewise, quad[k][4] (tile_quads).
 #pragma once
 #include "common.h"
 
