@@ -1,8 +1,9 @@
 import * as vega from 'vega';
 import { compile } from 'vega-lite';
+import { markdownTable } from '../tools/testing/src/markdown';
 import { type Origin, origin } from '../tools/testing/src/origin';
 import { start } from './process';
-import { markdownTable, shown, summary } from './results';
+import { shown, summary } from './results';
 
 /** What the cost of a step is measured against; of `references`, that of the stable target alone. */
 export type Axis = 'batch' | 'resolution' | 'channels' | 'references';

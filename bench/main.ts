@@ -2,12 +2,12 @@ import { mkdir } from 'node:fs/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { measureCurves } from './curves';
 import { measureSuite } from './measure';
-import { runScripts } from './packages';
 import { keep, resultsFolder, writePages } from './pages';
 import { makePython } from './python';
 import { table } from './results';
 import { measureRooflines } from './roofline';
 import { measureScaling } from './scaling';
+import { runScript, scripts } from './scripts';
 import { suites } from './suite';
 
 /** What is measured, by name: each keeps its results in a file of that name. */
@@ -29,14 +29,21 @@ const measurements: Readonly<Record<string, (options: Options) => Promise<object
   curves: ({ rounds = 3 }) => measureCurves(rounds),
   roofline: measureRooflines,
   scaling: () => measureScaling(),
-  packages: ({ python }) => runScripts(python ?? makePython()),
+  ...Object.fromEntries(
+    scripts.map((script) => [
+      script.name,
+      async ({ python }: Options) => {
+        const printed = await runScript(script, () => python ?? makePython());
+        console.log(printed.text);
+        return printed;
+      },
+    ]),
+  ),
 };
 const names = Object.keys(measurements);
-/** The packages' own scripts take longer than all else. */
-const usual = names.filter((name) => name !== 'packages');
 
 interface Options {
-  readonly only: readonly string[];
+  readonly only?: readonly string[];
   readonly pages: boolean;
   readonly rounds?: number;
   readonly python?: string;
@@ -44,18 +51,18 @@ interface Options {
 
 const options = new Command('pnpm bench')
   .description(
-    'Measures this library beside what one would pick instead, all taking turns; writes bench/results and the tables of docs/performance.md and docs/scaling.md.',
+    'Measures this library beside what one would pick instead, all taking turns; writes bench/results and the tables of the pages that state them.',
   )
-  .option('--only <names>', `some of ${names.join(', ')}, separated by commas; default: all but packages`, known, usual)
+  .option('--only <names>', `some of ${names.join(', ')}, separated by commas; default: all`, known)
   .option('--rounds <n>', 'turns of each; default: 3 or 5, as long as they take', wholeNumber)
   .option(
     '--python <path>',
-    'an interpreter with torch, torch-fidelity, scipy, threadpoolctl and safetensors; default: one is made',
+    'an interpreter with torch, torch-fidelity, transformers, scipy, threadpoolctl and safetensors; default: one is made',
   )
   .option('--pages', 'writes the pages from the results that are kept, and measures nothing', false)
   .addHelpText(
     'after',
-    '\nPackages have to be built (pnpm build) and backends set up (pnpm torch:setup, pnpm tensorflow:setup). All of it takes about twenty minutes on two cores.',
+    '\nPackages have to be built (pnpm build) and backends set up (pnpm torch:setup, pnpm tensorflow:setup). All of it takes about FORTY minutes on two cores.',
   )
   .parse()
   .opts<Options>();
@@ -76,9 +83,10 @@ function wholeNumber(text: string): number {
 
 await mkdir(resultsFolder, { recursive: true });
 const begun = performance.now();
-for (const [i, name] of (options.pages ? [] : options.only).entries()) {
+const chosen = options.pages ? [] : (options.only ?? names);
+for (const [i, name] of chosen.entries()) {
   const minutes = ((performance.now() - begun) / 60_000).toFixed(1);
-  console.error(`── ${name} (${i + 1}/${options.only.length}, after ${minutes} min)`);
+  console.error(`── ${name} (${i + 1}/${chosen.length}, after ${minutes} min)`);
   try {
     await keep(name, await measurements[name]!(options));
     await writePages();

@@ -1,12 +1,15 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { markdownTable } from '../tools/testing/src/markdown';
 import { originText } from '../tools/testing/src/origin';
 import { type Curves, curvesPlot, curvesTable } from './curves';
-import { type Printed, scriptsTable } from './packages';
-import { bestOf, markdownTable, type Results, shown, speedup, table } from './results';
+import { bestOf, type Results, shown, speedup, table } from './results';
 import { type Rooflines, rooflineTable } from './roofline';
 import { type Scaling, scalingTable } from './scaling';
+import { commandOf, type Printed, type Script, scripts } from './scripts';
 import { type Suite, suites } from './suite';
 
 const inRepository = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -14,8 +17,12 @@ const inRepository = (path: string) => fileURLToPath(new URL(`../${path}`, impor
 /** Where results are kept. */
 export const resultsFolder = inRepository('bench/results');
 
-/** The pages that have blocks of results. */
-export const pages = ['docs/performance.md', 'docs/scaling.md'] as const;
+const allResults = 'bench/results/README.md';
+
+/** The pages that have blocks of results, from the repository's root. */
+export const pages = execFileSync('git', ['ls-files', '*.md'], { encoding: 'utf8', cwd: inRepository('') })
+  .split('\n')
+  .filter((page) => page && page !== allResults && readFileSync(inRepository(page), 'utf8').includes('<!-- bench: '));
 
 /** What was measured of a name, if it was. */
 async function read<T>(name: string): Promise<T | undefined> {
@@ -28,7 +35,13 @@ export const keep = (name: string, results: object) =>
   writeFile(join(resultsFolder, `${name}.json`), `${JSON.stringify(results, null, 1)}\n`);
 
 /** What has a file of results and a block. */
-const measured = [...suites.map(({ name }) => name), 'curves', 'roofline', 'scaling', 'packages'];
+const measured = [
+  ...suites.map(({ name }) => name),
+  'curves',
+  'roofline',
+  'scaling',
+  ...scripts.map(({ name }) => name),
+];
 
 type Measurement = readonly [suite: Suite, results: Results];
 
@@ -104,15 +117,19 @@ export async function blocks(): Promise<Record<string, string>> {
     const results = await read<Results>(suite.name);
     if (results) measurements.push([suite, results]);
   }
-  const [curves, rooflines, scaling, printed] = [
+  const [curves, rooflines, scaling] = [
     await read<Curves>('curves'),
     await read<Rooflines>('roofline'),
     await read<Scaling>('scaling'),
-    await read<Printed>('packages'),
   ];
+  const printed: Record<string, string> = {};
+  for (const script of scripts) {
+    const found = await read<Printed>(script.name);
+    if (found) printed[script.name] = printedText(script, found);
+  }
   return {
     ...Object.fromEntries(measured.map((name) => [name, 'Not measured yet.'])),
-    elsewhere: scriptsTable('../'),
+    elsewhere: elsewhereTable(),
     short: shortTable(measurements),
     slower: slowerList(measurements),
     ...Object.fromEntries(
@@ -125,15 +142,22 @@ export async function blocks(): Promise<Record<string, string>> {
       roofline: `${rooflines.networks.map(rooflineTable).join('\n\n')}\n\n${originText(rooflines.origin)}.`,
     }),
     ...(scaling && { scaling: `${scalingTable(scaling)}\n\n${originText(scaling.origin)}.` }),
-    ...(printed && { packages: printedText(printed) }),
+    ...printed,
   };
 }
 
-const printedText = ({ origin, outputs }: Printed) =>
-  [
-    ...Object.entries(outputs).map(([command, text]) => `\`${command}\`\n\n\`\`\`text\n${text}\n\`\`\``),
-    `${originText(origin)}.`,
-  ].join('\n\n');
+const printedText = (script: Script, { origin, text }: Printed) =>
+  `${text}\n\n${originText(origin)}. \`${commandOf(script)}\`.`;
+
+/** Which of the packages' own measurements stand on which pages, as links from `docs`. */
+function elsewhereTable(): string {
+  const link = (page: string) => `[${page.replace(/^packages\/(.*)\/README.md$/, '@cm/$1')}](../${page})`;
+  const rows = scripts.map(({ name, what }) => {
+    const having = pages.filter((page) => readFileSync(inRepository(page), 'utf8').includes(`<!-- bench: ${name} -->`));
+    return [what, having.map(link).join(', '), `\`pnpm bench --only ${name}\``];
+  });
+  return markdownTable(['what', 'page', 'command'], rows);
+}
 
 /** A page whose blocks, between `<!-- bench: name -->` and `<!-- /bench -->`, are those given. @throws Error naming a block that there is not */
 export function withBlocks(page: string, given: Readonly<Record<string, string>>): string {

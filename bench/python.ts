@@ -7,7 +7,7 @@ const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'cm
 
 /** What is compared, and what looks at it. torch-fidelity asks for torchvision, which its Inception does not need: its other needs are named. */
 const packages = [
-  ['torch', 'numpy', 'scipy', 'safetensors', 'threadpoolctl', 'tqdm', 'requests', 'pillow'],
+  ['torch', 'numpy', 'scipy', 'safetensors', 'threadpoolctl', 'tqdm', 'requests', 'pillow', 'transformers'],
   ['--no-deps', 'torch-fidelity'],
 ];
 
@@ -17,7 +17,7 @@ export function makePython(): string {
   const made = join(folder, 'packages.json');
   const wanted = JSON.stringify(packages);
   if (existsSync(made) && readFileSync(made, 'utf8') === wanted) return python;
-  console.error(`installing PyTorch, torch-fidelity, SciPy and safetensors into ${folder}`);
+  console.error(`installing PyTorch, torch-fidelity, transformers, SciPy and safetensors into ${folder}`);
   const run = (command: string, ...args: string[]) => execFileSync(command, args, { stdio: ['ignore', 2, 2] });
   run('python3', '-m', 'venv', folder);
   for (const each of packages) run(python, '-m', 'pip', 'install', '--quiet', ...each);

@@ -1,3 +1,4 @@
+import { markdownTable } from '../tools/testing/src/markdown';
 import type { Origin } from '../tools/testing/src/origin';
 import type { Suite } from './suite';
 
@@ -73,12 +74,6 @@ export function speedup(suite: Suite, row: Readonly<Record<string, { readonly me
   if (!ours || !theirs) return undefined;
   return isRate(suite.unit) ? ours.value / theirs.value : theirs.value / ours.value;
 }
-
-const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-
-/** A Markdown table, all columns but the first to the right. */
-export const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]) =>
-  [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n');
 
 /** A suite's table: a line a participant, medians with minimum and maximum; the last lines say how much faster the best is than the best rival. */
 export function table(suite: Suite, { cases, peak, unit }: Results): string {

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { markdownTable } from '../tools/testing/src/markdown';
 import { type Origin, origin } from '../tools/testing/src/origin';
 import { plainEnvironment } from './process';
-import { markdownTable, shown } from './results';
+import { shown } from './results';
 
 /** What a kernel did in a step. */
 export interface Work {

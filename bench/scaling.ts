@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { markdownTable } from '../tools/testing/src/markdown';
 import { type Origin, origin } from '../tools/testing/src/origin';
 import { plainEnvironment } from './process';
-import { markdownTable, shown } from './results';
+import { shown } from './results';
 
 interface Run {
   readonly processes: number;

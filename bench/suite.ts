@@ -115,6 +115,19 @@ export const suites: readonly Suite[] = [
     },
   },
   {
+    name: 'dino',
+    title: 'DINOv2’s features (ViT-B/14) of 8 images of 224 × 224',
+    unit: 'images/s',
+    items: 8,
+    rounds: 3,
+    inputs: 'suites/dino-inputs.ts',
+    participants: {
+      torch: ours('dino', 'torch'),
+      wasm: ours('dino', 'wasm'),
+      'PyTorch, transformers': theirs('dino'),
+    },
+  },
+  {
     name: 'distance',
     title: 'The Fréchet distance of Gaussians of 2,048 dimensions',
     unit: 'ms',

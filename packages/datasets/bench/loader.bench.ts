@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { key } from '@cm/random';
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
+import { tableOf } from '../../../tools/testing/src/markdown';
 import { type Batch, createLoader, imageDataset } from '../src/index';
 import { openEdmDataset, writeEdmDataset } from '../src/node';
 
@@ -22,7 +23,7 @@ async function rate(loader: { batchAt(position: number): Batch | Promise<Batch> 
   for (let i = 0; i < 5; i++) tf.dispose((await loader.batchAt(i)).images);
   const start = performance.now();
   for (let i = 5; i < 5 + batches; i++) tf.dispose((await loader.batchAt(i)).images);
-  return Math.round((batches * batchSize * 1000) / (performance.now() - start));
+  return Math.round((batches * batchSize * 1000) / (performance.now() - start)).toLocaleString('en-US');
 }
 
 /** Share of the time that is spent waiting for a batch, by the median, where a step takes so many ms of another processor. */
@@ -38,7 +39,7 @@ async function waiting(loader: { batchAt(position: number): Batch | Promise<Batc
   return `${((100 * median) / (step + median)).toFixed(2)} %`;
 }
 
-const table: Record<string, string | number>[] = [];
+const table: Record<string, Record<string, string>> = {};
 const folder = mkdtempSync(join(tmpdir(), 'loader-'));
 for (const [side, count] of [
   [32, 50_000],
@@ -47,26 +48,22 @@ for (const [side, count] of [
   const data = noise(count, side);
   for (const flip of [false, true]) {
     const loader = createLoader({ dataset: data, batchSize: 128, key: key(0), flip });
-    table.push({
-      from: `memory${flip ? ', flips' : ''}`,
-      side,
+    table[`memory${flip ? ', flips' : ''}: ${side} × ${side}`] = {
       'images/s': await rate(loader, 128, 400),
-      'waiting, step 200 ms': await waiting(loader, 200, 20),
-    });
+      'waiting in a step of 200 ms': await waiting(loader, 200, 20),
+    };
   }
   const path = join(folder, `${side}.zip`);
   await writeEdmDataset(path, data);
   for (const threads of [0, 1, 2]) {
     const stored = await openEdmDataset(path, { threads });
     const loader = createLoader({ dataset: stored, batchSize: 128, key: key(0), flip: true });
-    table.push({
-      from: `zip, ${threads} threads`,
-      side,
+    table[`zip, ${threads} threads beside, flips: ${side} × ${side}`] = {
       'images/s': await rate(loader, 128, 60),
-      'waiting, step 200 ms': await waiting(loader, 200, 20),
-    });
+      'waiting in a step of 200 ms': await waiting(loader, 200, 20),
+    };
     await stored.close();
   }
 }
 rmSync(folder, { recursive: true });
-console.table(table);
+console.log(tableOf('batches of 128 from', table));

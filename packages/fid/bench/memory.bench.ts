@@ -1,4 +1,5 @@
-// Resident memory while statistics of many images are taken, of an array on disk of 10,000 images of 64 × 64 (123 MB): npx tsx bench/memory.bench.ts
+// Resident memory while statistics of many images are taken, of an array on disk of 10,000 images of 64 × 64 (123 MB).
+// From the repository's root: npx tsx packages/fid/bench/memory.bench.ts
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { writeNpz } from '@cm/checkpoints';
 import { configureTorch, isInstalled } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
+import { tableOf } from '../../../tools/testing/src/markdown';
 import { useWasm } from '../../../tools/testing/src/wasm';
 import {
   computeStatistics,
@@ -18,7 +20,7 @@ import { featureChunks, openImages } from '../src/node';
 import { formulaParameters } from '../test/inception-reference';
 
 const [count, size] = [10_000, 64];
-const resident = () => `${Math.round(process.memoryUsage().rss / 2 ** 20)} MiB`;
+const resident = () => Math.round(process.memoryUsage().rss / 2 ** 20).toLocaleString('en-US');
 const path = process.argv[2];
 if (path) {
   // Another process, whose memory is not in the figures.
@@ -43,6 +45,7 @@ async function measure(file: string) {
   // 192 features: a picture of 8 × 8 places.
   const small: FeatureExtractor = (images) => tf.reshape(tf.avgPool(images, 8, 8, 'valid'), [images.shape[0], -1]);
   async function ofArray(extract: FeatureExtractor, features: number, every: number, most: number) {
+    const before = resident();
     const accumulator = featureAccumulator(features);
     const seen: string[] = [];
     let done = 0;
@@ -52,11 +55,11 @@ async function measure(file: string) {
       if (Math.floor(done / every) > Math.floor((done - chunk.shape[0]) / every)) seen.push(resident());
       if (done >= most) break;
     }
-    return `${done} images: ${seen.join(', ')}`;
+    return { before, 'while images are read': seen.join(', ') };
   }
-  console.log(`at the start: ${resident()}`);
-  console.log(`small extractor, array on disk, every 1,024 of ${await ofArray(small, 192, 1024, count)}`);
+  const ofFile = await ofArray(small, 192, 1024, count);
 
+  const before = resident();
   const seen: string[] = [];
   function* drawn() {
     for (let i = 0; i < count; i += 32) {
@@ -65,13 +68,17 @@ async function measure(file: string) {
     }
   }
   await computeStatistics(small, drawn());
-  console.log(`small extractor, tensors of a generator, every 1,024 of ${count} images: ${seen.join(', ')}`);
+  const ofGenerator = { before, 'while images are read': seen.join(', ') };
 
   const parameters = formulaParameters();
   const weights = foldInception(parameters);
   tf.dispose(parameters);
-  console.log(`Inception-v3 loaded: ${resident()}`);
+  const ofInception = await ofArray(inceptionExtractor(weights), 2048, 256, 1024);
   console.log(
-    `Inception-v3, array on disk, every 256 of ${await ofArray(inceptionExtractor(weights), 2048, 256, 1024)}`,
+    tableOf('resident memory, MiB', {
+      'small extractor, array on disk, every 1,024 of 10,000': ofFile,
+      'small extractor, tensors of a generator, every 1,024 of 10,000': ofGenerator,
+      'Inception-v3, array on disk, every 256 of 1,024': ofInception,
+    }),
   );
 }

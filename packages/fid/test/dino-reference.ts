@@ -5,8 +5,8 @@ import { type DinoV2Size, dinoV2ParameterShapes } from '../src/index';
 /** Made by scripts/dino_fixture.py: a network of 2 blocks, 128 wide, in plain PyTorch. */
 export const reference = readSafetensorsFixture(new URL('fixtures/dino.safetensors', import.meta.url));
 
-/** The fixture's parameters, or those of another size, by formula. */
-export function dinoParameters(size: DinoV2Size = { width: 128, depth: 2 }): tf.NamedTensorMap {
+/** The fixture's parameters, or those of another size and grid of position embeddings, by formula. */
+export function dinoParameters(size: DinoV2Size = { width: 128, depth: 2 }, grid?: number): tf.NamedTensorMap {
   const values = (name: string, shape: readonly number[]): Float32Array => {
     const x = u(
       reference.metadata.tag + name,
@@ -20,7 +20,7 @@ export function dinoParameters(size: DinoV2Size = { width: 128, depth: 2 }): tf.
     return x.map((v) => v * Math.sqrt(3 / inputs));
   };
   return Object.fromEntries(
-    Object.entries(dinoV2ParameterShapes(size)).map(([name, shape]) => [
+    Object.entries(dinoV2ParameterShapes(size, grid)).map(([name, shape]) => [
       name,
       tf.tensor(values(name, shape), [...shape]),
     ]),

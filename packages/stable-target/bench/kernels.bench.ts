@@ -2,6 +2,7 @@ import { key, normal, normalArray } from '@cm/random';
 import { configureTorch, isInstalled } from '@cm/torch';
 import { setWasmBackend } from '@cm/wasm-kernels';
 import * as tf from '@tensorflow/tfjs-core';
+import { tableOf } from '../../../tools/testing/src/markdown';
 import { referenceSet, stableTarget } from '../src';
 
 // The fused kernels beside the compositions that stand in for them, and beside the two matrix products alone, in turns: milliseconds, the median of each.
@@ -27,7 +28,7 @@ function composed<T>(f: () => T): T {
   }
 }
 
-const table: Record<string, object> = {};
+const table: Record<string, Record<string, number>> = {};
 for (const backend of isInstalled() ? ['torch', 'wasm'] : ['wasm']) {
   if (backend === 'torch') {
     await tf.setBackend('torch');
@@ -77,5 +78,4 @@ for (const backend of isInstalled() ? ['torch', 'wasm'] : ['wasm']) {
   }
   tf.dispose([x0, noise, rows, weights]);
 }
-console.log(`${count} references of ${dims} values, batch ${batch}, ${threads} threads`);
-console.table(table);
+console.log(tableOf(`${count} references of ${dims} values, batch ${batch}, ${threads} threads, ms`, table));

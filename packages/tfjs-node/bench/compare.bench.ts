@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { tableOf } from '../../../tools/testing/src/markdown';
 import { cases } from '../../torch/bench/engine/cases';
 import { names } from './cases';
 
@@ -36,4 +37,4 @@ for (const name of names) {
   table[name] = Object.fromEntries(Object.entries(best).map(([engine, ms]) => [engine, show(ms)]));
 }
 for (const { end } of Object.values(engines)) end();
-console.table(table);
+console.log(tableOf('the fastest of three turns', table));

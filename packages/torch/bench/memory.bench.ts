@@ -1,6 +1,7 @@
 import { edm2Config } from '@cm/edm2-unet';
 import { configureTorch, isInstalled } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
+import { tableOf } from '../../../tools/testing/src/markdown';
 import { trainingStep } from './step';
 
 // Resident memory over many training steps of a small network: npx tsx packages/torch/bench/memory.bench.ts [steps]
@@ -19,19 +20,18 @@ const config = edm2Config({
 });
 const step = trainingStep(config, 4);
 const MIB = 2 ** 20;
-const rows: object[] = [];
+const rows: Record<string, Record<string, number>> = {};
 for (let i = 1; i <= steps; i++) {
   step();
   // A pause in which finalizers may run, as an application's own input and output give one.
   if (i % 10 === 0) await new Promise(setImmediate);
   if (i % (steps / 10) === 0) {
     const { rss, heapUsed } = process.memoryUsage();
-    rows.push({
-      step: i,
+    rows[i.toLocaleString('en-US')] = {
       'resident, MiB': Math.round(rss / MIB),
       'JavaScript heap, MiB': Math.round(heapUsed / MIB),
       tensors: tf.memory().numTensors,
-    });
+    };
   }
 }
-console.table(rows);
+console.log(tableOf('step', rows));

@@ -4,11 +4,12 @@ import '@cm/gradients';
 import { dotProductAttention } from '@cm/edm2-unet';
 import { setWasmBackend } from '@cm/wasm-kernels';
 import * as tf from '@tensorflow/tfjs-core';
+import { tableOf } from '../../../tools/testing/src/markdown';
 
 const ROUNDS = 9;
 const stock = tf.getKernel('Softmax', 'wasm');
 const { SIMD = 'auto', THREADS = '1' } = process.env;
-console.log(await setWasmBackend({ simd: SIMD as 'auto', threads: Number(THREADS) }));
+const { simd } = await setWasmBackend({ simd: SIMD as 'auto', threads: Number(THREADS) });
 const ours = ['Softmax', 'Attention', 'AttentionGrad'].map((name) => tf.getKernel(name, 'wasm'));
 
 function replaced<T>(f: () => T): T {
@@ -40,7 +41,7 @@ for (const shape of shapes) {
   ways[`${name}: with gradient`] = () => tf.grad(attend)(qkv, dy);
 }
 
-const table: Record<string, object> = {};
+const table: Record<string, Record<string, number>> = {};
 for (const [name, run] of Object.entries(ways)) {
   const times = { kernels: [] as number[], replaced: [] as number[] };
   for (let round = 0; round <= ROUNDS; round++) {
@@ -59,4 +60,4 @@ for (const [name, run] of Object.entries(ways)) {
     faster: Number((before / kernels).toFixed(2)),
   };
 }
-console.table(table);
+console.log(tableOf(`${simd} SIMD, threads: ${THREADS}; ms`, table));

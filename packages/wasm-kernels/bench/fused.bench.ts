@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { registerWasmKernels } from '@cm/wasm-kernels';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import { tableOf } from '../../../tools/testing/src/markdown';
 
 const require = createRequire(import.meta.url);
 tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
@@ -65,18 +66,19 @@ for (const shape of [
     ['ModulatedMpSilu', { x, scale }, {}, () => silu(tf.mul(x, tf.reshape(scale, [batch, 1, 1, channels])))],
     ['ModulatedMpSiluGrad', { x, scale, dy }, {}],
   ];
-  console.log(`\n[${shape}], ${(bytes([x]) / 2 ** 20).toFixed(1)} MB`);
-  console.log('kernel                    ms    GB/s   stock ms');
+  const rows: Record<string, Record<string, string>> = {};
   for (const [name, inputs, attributes, composition] of cases) {
     const run = () => tf.engine().runKernel(name, inputs, attributes) as tf.Tensor | tf.Tensor[];
     const outputs = [run()].flat();
     const moved = bytes([...Object.values(inputs), ...outputs]);
     tf.dispose(outputs);
     const time = best(run);
-    const stock = composition ? (best(() => tf.tidy(composition)) * 1e3).toFixed(2) : '';
-    console.log(
-      `${name.padEnd(20)}${(time * 1e3).toFixed(3).padStart(8)}${(moved / time / 1e9).toFixed(1).padStart(8)}${stock.padStart(11)}`,
-    );
+    rows['clip' in attributes ? `${name}, clip` : name] = {
+      ms: (time * 1e3).toPrecision(3),
+      'GB/s': (moved / time / 1e9).toPrecision(3),
+      'tfjs’s kernels, ms': composition ? (best(() => tf.tidy(composition)) * 1e3).toPrecision(3) : '',
+    };
   }
+  console.log(`${tableOf(`[${shape.join(', ')}], ${(bytes([x]) / 2 ** 20).toPrecision(2)} MB`, rows)}\n`);
   tf.dispose([x, dy, scale, half, wide]);
 }

@@ -5,13 +5,14 @@ import { adam } from '@cm/optimizers';
 import { key } from '@cm/random';
 import { setWasmBackend } from '@cm/wasm-kernels';
 import * as tf from '@tensorflow/tfjs-core';
+import { tableOf } from '../../../tools/testing/src/markdown';
 
 const ROUNDS = 15;
-console.log(await setWasmBackend({ threads: Number(process.env.THREADS ?? 1) }));
+const { simd, threads } = await setWasmBackend({ threads: Number(process.env.THREADS ?? 1) });
 const NAMES = ['AdamUpdateAll', 'LinearCombination'];
 const kernels = NAMES.map((name) => tf.getKernel(name, 'wasm')).filter((kernel) => kernel);
 
-const table: Record<string, object> = {};
+const table: Record<string, Record<string, number>> = {};
 for (const modelChannels of [32, 64]) {
   const params = initEdm2(
     edm2Config({
@@ -55,6 +56,6 @@ for (const modelChannels of [32, 64]) {
   const [kernel, composition] = times.map(([, list]) => Number(list.sort((a, b) => a - b)[ROUNDS >> 1]!.toFixed(2)));
   const count = Object.keys(params).length;
   const size = Object.values(params).reduce((sum, p) => sum + p.size, 0);
-  table[`${count} tensors of ${(size / 1e6).toFixed(2)} M values`] = { kernel, composition };
+  table[`${count} tensors of ${(size / 1e6).toFixed(2)} M values`] = { kernel: kernel!, composition: composition! };
 }
-console.table(table);
+console.log(tableOf(`${simd} SIMD, threads: ${threads}; ms`, table));

@@ -44,6 +44,7 @@ function commit(): string {
       ':!/bench/results',
       ':!/examples/study/results',
       ':!/docs',
+      ':(top,exclude,glob)**/README.md',
     );
     return git('rev-parse', '--short', 'HEAD') + (changed ? ' with changes' : '');
   } catch {
