@@ -1,17 +1,6 @@
-// Depthwise convolutions: x [B, H, W, C], w [taps_y, taps_x, C, M], y [B, Ho, Wo, C·M]; result c·M + m sees channel c alone.
-#include "parallel.h"
+// Depthwise convolutions of any geometry; filters three wide have functions of their own.
+#include "depthwise.h"
 #include "tile.h"
-
-typedef struct {
-  int batch, height, width, channels, out_height, out_width, multiplier;
-  int taps_y, taps_x, stride_y, stride_x, dilation_y, dilation_x, pad_top, pad_left;
-} Geometry;
-
-typedef struct {
-  const float *a, *b;
-  float *out;
-  Geometry g;
-} Depthwise;
 
 /** A tap that a pixel sees: its values, and the filter's. */
 typedef struct {
@@ -22,6 +11,8 @@ enum {
   MAX_TAPS = 1024,
   // Pixels that share the loads of weights.
   PIXELS = 4,
+  // Pixels that are summed before they are added to others.
+  SUMMED = 64,
   // Results of the filter's gradient that share a pass over the pixels, and stretches of the batch that are summed apart.
   RESULTS = 16,
   MOST_STRETCHES = 8,
@@ -57,68 +48,15 @@ INLINE void sum_block(Window w, int c, float *out, int pixels, int vectors) {
     for (int v = 0; v < vectors; v++) store4(out + p * w.out_step + c + 4 * v, sums[p][v]);
 }
 
-/**
- * sum_block for PIXELS pixels of filters three wide, whose taps come in threes that lie a pixel apart, as the pixels do, ascending or
- * descending: of the three taps of four pixels six values are different.
- */
-INLINE void sum_threes(Window w, int c, float *out, int vectors, int descending) {
-  f32x4 sums[PIXELS][4];
-  UNROLL
-  for (int p = 0; p < PIXELS; p++)
-    UNROLL
-    for (int v = 0; v < vectors; v++) sums[p][v] = splat4(0);
-  for (int t = 0; t < w.count; t += 3) {
-    const Tap *taps = w.taps + t;
-    const float *first = taps[descending ? 2 : 0].values + w.shift + c;
-    UNROLL
-    for (int v = 0; v < vectors; v++) {
-      f32x4 weights[3];
-      UNROLL
-      for (int k = 0; k < 3; k++) weights[k] = load4(taps[descending ? 2 - k : k].weights + c + 4 * v);
-      UNROLL
-      for (int i = 0; i < PIXELS + 2; i++) {
-        const f32x4 value = load4(first + i * w.step + 4 * v);
-        UNROLL
-        for (int k = 0; k < 3; k++)
-          if (i - k >= 0 && i - k < PIXELS) sums[i - k][v] = multiply_add4(value, weights[k], sums[i - k][v]);
-      }
-    }
-  }
-  UNROLL
-  for (int p = 0; p < PIXELS; p++)
-    UNROLL
-    for (int v = 0; v < vectors; v++) store4(out + p * w.out_step + c + 4 * v, sums[p][v]);
-}
-
-// Functions of their own, for their registers. They return how many channels are done.
-static __attribute__((noinline)) int sum_ascending(Window w, float *out, int channels) {
+/** out[p][c] = Σ_taps values[shift + p·step + c] · weights[c], for one or PIXELS pixels. */
+INLINE void sum_taps(Window w, float *out, int channels, int pixels) {
   int c = 0;
-  for (; c + 8 <= channels; c += 8) sum_threes(w, c, out, 2, 0);
-  return c;
-}
-static __attribute__((noinline)) int sum_descending(Window w, float *out, int channels) {
-  int c = 0;
-  for (; c + 8 <= channels; c += 8) sum_threes(w, c, out, 2, 1);
-  return c;
-}
-
-typedef enum { ANY, THREES_ASCENDING, THREES_DESCENDING } Pattern;
-
-/** out[p][c] = Σ_taps values[shift + p·step + c] · weights[c], for one or PIXELS pixels, whose taps may have a pattern. */
-INLINE void sum_taps(Window w, float *out, int channels, int pixels, Pattern pattern) {
-  int c = 0;
-  if (pixels != PIXELS) {
+  if (pixels == PIXELS) {
+    for (; c + 4 <= channels; c += 4) sum_block(w, c, out, PIXELS, 1);
+  } else {
     for (; c + 16 <= channels; c += 16) sum_block(w, c, out, 1, 4);
     for (; c + 4 <= channels; c += 4) sum_block(w, c, out, 1, 1);
-  } else if (pattern == THREES_ASCENDING) {
-    c = sum_ascending(w, out, channels);
-  } else if (pattern == THREES_DESCENDING) {
-    c = sum_descending(w, out, channels);
-  } else {
-    for (; c + 8 <= channels; c += 8) sum_block(w, c, out, PIXELS, 2);
   }
-  if (pixels == PIXELS)
-    for (; c + 4 <= channels; c += 4) sum_block(w, c, out, PIXELS, 1);
   for (; c < channels; c++)
     for (int p = 0; p < pixels; p++) {
       float sum = 0;
@@ -134,7 +72,6 @@ static void forward_body(const void *arguments, int from, int to, int thread) {
   const int results = g.channels * g.multiplier, reach = (g.taps_x - 1) * g.dilation_x - g.pad_left;
   // Pixels that see all the columns of taps: they have those of the pixel before, a step on.
   const int inner = first_inside(-g.pad_left, g.stride_x), outer = last_inside(reach, g.stride_x, g.width, g.out_width);
-  const Pattern pattern = g.taps_x == 3 && g.dilation_x == 1 && g.stride_x == 1 ? THREES_ASCENDING : ANY;
   Tap taps[MAX_TAPS];
   for (int row = from; row < to; row++) {
     const float *image = job->a + row / g.out_height * g.height * g.width * g.channels;
@@ -156,7 +93,7 @@ static void forward_body(const void *arguments, int from, int to, int thread) {
       }
       window.shift = (ox - first) * window.step;
       if (g.multiplier == 1) {
-        sum_taps(window, out, g.channels, many, pattern);
+        sum_taps(window, out, g.channels, many);
         continue;
       }
       for (int r = 0; r < results; r++) {
@@ -169,12 +106,19 @@ static void forward_body(const void *arguments, int from, int to, int thread) {
   }
 }
 
-/** Items are rows of dx. Pixels of one residue class modulo the stride see the same columns of taps, a pixel of dy on. */
+static void threes_forward_body(const void *arguments, int from, int to, int thread) {
+  for (int row = from; row < to; row++) threes_forward(arguments, row);
+}
+
+static void threes_input_body(const void *arguments, int from, int to, int thread) {
+  for (int row = from; row < to; row++) threes_input(arguments, row);
+}
+
+/** Items are rows of dx, for each residue class. Pixels of one residue class modulo the stride see the same columns of taps, a pixel of dy on. */
 static void input_body(const void *arguments, int from, int to, int thread) {
   const Depthwise *job = arguments;
   const Geometry g = job->g;
   const int results = g.channels * g.multiplier;
-  const Pattern pattern = g.taps_x == 3 && g.dilation_x == 1 && g.stride_x == 1 ? THREES_DESCENDING : ANY;
   Tap taps[MAX_TAPS];
   for (int item = from; item < to; item++) {
     const int row = item / g.stride_x, first_x = item % g.stride_x, pixels = (g.width - first_x + g.stride_x - 1) / g.stride_x;
@@ -206,7 +150,7 @@ static void input_body(const void *arguments, int from, int to, int thread) {
       }
       window.shift = (i - first) * results;
       if (g.multiplier == 1) {
-        sum_taps(window, out, g.channels, many, pattern);
+        sum_taps(window, out, g.channels, many);
         continue;
       }
       for (int c = 0; c < g.channels; c++) {
@@ -222,10 +166,24 @@ static void input_body(const void *arguments, int from, int to, int thread) {
 
 INLINE int stretches_of(int batch) { return min_int(batch, MOST_STRETCHES); }
 
-/**
- * Items are RESULTS results of a stretch of the batch, for which `out` has as many filters. A row of y is summed apart, which keeps
- * float32's rounding small.
- */
+/** Adds what the images [from, to) give to `channels` of the filter's results from `first` on, by threes_filter. */
+static void add_threes(const Depthwise *job, int from, int to, int first, int channels, float *filter) {
+  const Geometry g = job->g;
+  const int rows = max_int(1, SUMMED / g.out_width);
+  for (int image = from; image < to; image++)
+    for (int row = 0; row < g.out_height; row += rows)
+      for (int ty = 0; ty < g.taps_y; ty++) {
+        const int offset = ty * g.dilation_y - g.pad_top;
+        const int y0 = max_int(row, first_inside(offset, g.stride_y));
+        const int y1 = min_int(row + rows, last_inside(offset, g.stride_y, g.height, g.out_height));
+        const float *x = job->a + (image * g.height + y0 * g.stride_y + offset) * g.width * g.channels + first;
+        const float *dy = job->b + (image * g.out_height + y0) * g.out_width * g.channels + first;
+        if (y0 < y1) threes_filter(&g, x, dy, y1 - y0, channels, filter + ty * g.taps_x * g.channels);
+      }
+}
+
+/** Items are RESULTS results of a stretch of the batch, for which `out` has as many filters. A few rows of y are summed apart, which keeps
+ *  float32's rounding small. */
 static void filter_body(const void *arguments, int from, int to, int thread) {
   const Depthwise *job = arguments;
   const Geometry g = job->g;
@@ -237,8 +195,13 @@ static void filter_body(const void *arguments, int from, int to, int thread) {
     float *filter = job->out + stretch * taps * results + first;
     for (int t = 0; t < taps; t++)
       for (int r = 0; r < count; r++) filter[t * results + r] = 0;
-    const int begin = g.batch * stretch / stretches * g.out_height, end = g.batch * (stretch + 1) / stretches * g.out_height;
-    for (int row = begin; row < end; row++)
+    const int begin = g.batch * stretch / stretches, end = g.batch * (stretch + 1) / stretches;
+    // Fewer than four channels would overlap others, of another thread's.
+    if (threes_fit(&g, g.out_width) && count >= 4) {
+      add_threes(job, begin, end, first, count, filter);
+      continue;
+    }
+    for (int row = begin * g.out_height; row < end * g.out_height; row++)
       for (int t = 0; t < taps; t++) {
         const int iy = row % g.out_height * g.stride_y + t / g.taps_x * g.dilation_y - g.pad_top;
         if ((unsigned)iy >= (unsigned)g.height) continue;
@@ -278,13 +241,16 @@ static void filter_body(const void *arguments, int from, int to, int thread) {
 /** y = the convolution of x by w. */
 void EXPORT(depthwise_forward)(const float *x, const float *w, float *y, GEOMETRY) {
   Depthwise job = {x, w, y, GIVEN};
-  parallel(forward_body, &job, batch * out_height, grain_of(out_width * channels * multiplier * taps_y * taps_x, ENOUGH));
+  parallel(threes_fit(&job.g, out_width) ? threes_forward_body : forward_body, &job, batch * out_height,
+           grain_of(out_width * channels * multiplier * taps_y * taps_x, ENOUGH));
 }
 
 /** dx = ∂⟨y, dy⟩/∂x. */
 void EXPORT(depthwise_input_gradient)(const float *dy, const float *w, float *dx, GEOMETRY) {
   Depthwise job = {dy, w, dx, GIVEN};
-  parallel(input_body, &job, batch * height * stride_x, grain_of(width / stride_x * channels * multiplier * taps_y * taps_x, ENOUGH));
+  const int work = out_width * channels * multiplier * taps_y * taps_x;
+  if (threes_fit(&job.g, width)) parallel(threes_input_body, &job, batch * height, grain_of(work, ENOUGH));
+  else parallel(input_body, &job, batch * height * stride_x, grain_of(work / stride_x, ENOUGH));
 }
 
 /** Bytes of scratch for depthwise_filter_gradient. */

@@ -25,6 +25,13 @@ const cases: Case[] = [
   { x: [11, 6, 13, 25], filter: [2, 3, 25, 1], pad: 'valid' },
   { x: [2, 9, 21, 12], filter: [3, 3, 12, 1], strides: 2 },
   { x: [2, 4, 5, 4], filter: [3, 3, 4, 1], strides: 4 },
+  { x: [2, 8, 10, 8], filter: [3, 3, 8, 1], strides: 2, pad: 1 },
+  { x: [1, 9, 11, 18], filter: [3, 3, 18, 1], strides: 2, pad: 2 },
+  { x: [1, 5, 6, 6], filter: [3, 3, 6, 1], pad: 2 },
+  { x: [3, 9, 12, 21], filter: [3, 3, 21, 1], strides: [2, 1] },
+  { x: [2, 7, 9, 16], filter: [2, 3, 16, 1], strides: [1, 2], pad: 'valid' },
+  { x: [1, 12, 6, 5], filter: [9, 3, 5, 1] },
+  { x: [1, 6, 4, 17], filter: [1, 3, 17, 1] },
   { x: [2, 5, 6, 3], filter: [3, 3, 3, 2] },
   { x: [2, 7, 6, 9], filter: [3, 2, 9, 3], strides: 2, pad: 1 },
 ];
