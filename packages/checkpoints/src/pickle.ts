@@ -221,13 +221,15 @@ export function readPickle(bytes: Uint8Array, start: number, options: PickleOpti
       case 0x8d:
         push(text(uint64(), 'utf-8'));
         break;
-      // Python 2's strings, of which PyTorch's and NumPy's oldest files have some.
+      // Python 2's strings, of which PyTorch's and NumPy's oldest files have some: text, and an array's bytes where they are too long for one.
       case 0x55:
         push(text(uint8(), 'latin1'));
         break;
-      case 0x54:
-        push(text(uint32(), 'latin1'));
+      case 0x54: {
+        const length = uint32();
+        push(length > MAX_TEXT ? raw(length) : text(length, 'latin1'));
         break;
+      }
       case 0x43:
         push(raw(uint8()));
         break;

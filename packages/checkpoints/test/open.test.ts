@@ -11,6 +11,7 @@ import {
   toFloat32,
 } from '../src';
 import { fixture, numbers } from './files';
+import { bytesOfParts, int32 } from './pickles';
 
 const network = readSafetensors(fixture('edm2-snapshot.expected.safetensors'));
 const count = Array.from({ length: 24 }, (_, i) => i);
@@ -63,6 +64,17 @@ describe("NVIDIA's snapshot of a network", () => {
     await expect(openFile(fileURLToPath(new URL('fixtures/make.py', import.meta.url)))).rejects.toThrow(
       /make\.py: file of \d+ bytes begins with 22 22 22 57, expected safetensors/,
     );
+  });
+});
+
+describe("Python 2's string", () => {
+  it.each([300, 2 ** 24 + 1])('of %i bytes is text, or bytes where it is too long for one', (length) => {
+    const { tree } = openCheckpoint(bytesOfParts(0x80, 2, 'T', int32(length), new Uint8Array(length).fill(0xe9), '.'));
+    if (length < 2 ** 24) expect(tree).toBe('é'.repeat(length));
+    else {
+      expect(tree).toBeInstanceOf(Uint8Array);
+      expect([(tree as Uint8Array).length, (tree as Uint8Array)[length - 1]]).toEqual([length, 0xe9]);
+    }
   });
 });
 

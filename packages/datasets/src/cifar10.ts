@@ -1,6 +1,6 @@
+import { type Checkpoint, CheckpointError, CheckpointTensor, openCheckpoint } from '@cm/checkpoints';
 import { type ImageDataset, imageDataset } from './dataset';
 import { DatasetError } from './error';
-import { latin1, PickleObject, type PickleValue, readPickle } from './pickle';
 
 /** The classes of CIFAR-10, in order. */
 export const cifar10ClassNames = [
@@ -49,24 +49,27 @@ export function parseCifar10Binary(bytes: Uint8Array): ImageDataset {
  * @throws DatasetError when the pickle holds anything else than the published files do, or less.
  */
 export function parseCifar10Python(bytes: Uint8Array): ImageDataset {
-  const batch = readPickle(bytes);
-  if (!(batch instanceof Map)) throw new DatasetError('parseCifar10Python: the pickle is no dictionary');
-  const labels = batch.get('labels');
+  const { format, tree } = opened(bytes);
+  if (format !== 'pickle' || tree === null || typeof tree !== 'object') {
+    throw new DatasetError('parseCifar10Python: the file is no pickled dictionary');
+  }
+  const { labels, data } = tree as Readonly<Record<string, unknown>>;
   if (!(Array.isArray(labels) && labels.every((label) => typeof label === 'number'))) {
     throw new DatasetError('parseCifar10Python: labels is no list of numbers');
   }
   const count = labels.length;
-  const data = byteArray(batch.get('data'));
-  if (data.shape[0] !== count || data.shape[1] !== record || data.values.length !== count * record) {
-    throw new DatasetError(
-      `parseCifar10Python: data is ${data.values.length} bytes of shape [${data.shape}], expected [${count},${record}]`,
-    );
+  if (!(data instanceof CheckpointTensor && data.dtype === 'U8')) {
+    throw new DatasetError('parseCifar10Python: data is no NumPy array of bytes');
   }
+  if (`${data.shape}` !== `${[count, record]}`) {
+    throw new DatasetError(`parseCifar10Python: data has shape [${data.shape}], expected [${count},${record}]`);
+  }
+  const planes = data.data;
   const images = new Uint8Array(count * record);
   for (let start = 0; start < images.length; start += record) {
-    interleave(data.values.subarray(start, start + record), images.subarray(start, start + record));
+    interleave(planes.subarray(start, start + record), images.subarray(start, start + record));
   }
-  return cifar10Dataset(images, Int32Array.from(labels as number[]));
+  return cifar10Dataset(images, Int32Array.from(labels));
 }
 
 /** The data set of images that are interleaved already. */
@@ -82,20 +85,11 @@ function interleave(planes: Uint8Array, image: Uint8Array): void {
   }
 }
 
-/** The NumPy array of bytes that a pickle describes: state (version, shape, dtype, column-major?, bytes). */
-function byteArray(value: PickleValue | undefined): { shape: PickleValue[]; values: Uint8Array } {
-  if (value instanceof PickleObject && value.constructorName === 'numpy.core.multiarray _reconstruct') {
-    const [, shape, type, columnMajor, values] = Array.isArray(value.state) ? value.state : [];
-    if (Array.isArray(shape) && isByteType(type) && columnMajor === false && values instanceof Uint8Array) {
-      return { shape, values };
-    }
+function opened(bytes: Uint8Array): Checkpoint {
+  try {
+    return openCheckpoint(bytes);
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new DatasetError(`parseCifar10Python: ${error.message}`);
   }
-  throw new DatasetError('parseCifar10Python: data is no row-major NumPy array of bytes');
-}
-
-function isByteType(type: PickleValue | undefined): boolean {
-  if (!(type instanceof PickleObject && type.constructorName === 'numpy dtype' && Array.isArray(type.args)))
-    return false;
-  const [name] = type.args;
-  return name instanceof Uint8Array && latin1(name) === 'u1';
 }
