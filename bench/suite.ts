@@ -167,7 +167,7 @@ export const suites: readonly Suite[] = [
     },
     reasons: {
       'a PyTorch state dictionary, every value read':
-        'The file is read whole into new memory, and copied once more into tensors; PyTorch reads each storage into the tensor’s own memory, which its allocator has from the reading before.',
+        'Every storage is read into new memory and copied into libtorch’s; PyTorch reads each into the tensor’s own memory, which its allocator has from the reading before.',
       'safetensors, every value read':
         'Every tensor is read into new memory and copied into libtorch’s; the safetensors library maps the file, so that nothing is copied. Mapping needs a native module, which @cm/checkpoints, that runs in browsers too, does without.',
       'safetensors, names and shapes':

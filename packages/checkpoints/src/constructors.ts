@@ -50,7 +50,7 @@ export class TorchStorage implements Storage {
   constructor(
     readonly dtype: DType,
     readonly length: number,
-    readonly read: () => Uint8Array,
+    readonly read: Storage['read'],
   ) {}
 }
 

@@ -3,15 +3,16 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CheckpointError } from './error';
-import { type Checkpoint, HEAD, isSafetensors, type OpenOptions, openCheckpoint as openBytes, openSpans } from './open';
-import { headerEnd, readSafetensors, type TensorFile } from './safetensors';
+import { type Checkpoint, HEAD, type OpenOptions, openCheckpoint as openBytes, openSource, opensInParts } from './open';
+import { readSafetensors, type TensorFile } from './safetensors';
 
 /** Bytes that are read at once: the system reads less than 2 GiB. */
 const CHUNK = 2 ** 30;
 
 /**
- * Opens a checkpoint of any format from disk. Of a safetensors file only the header is read; a tensor's bytes are read when they are asked for, and the
- * file has to stay as it is until then. Files of the other formats are read into memory once; tensors are views into them wherever they can be.
+ * Opens a checkpoint of any format from disk. Of safetensors, PyTorch's zip archives and `.npz` only what describes the tensors is read; a tensor's
+ * bytes are read when they are asked for, and the file has to stay as it is until then. Files of the other formats are read into memory once; tensors
+ * are views into them wherever they can be.
  *
  * @throws CheckpointError, the path in its message, when the file is in none of the formats or is damaged, and from a tensor's `data` when it is
  *   another file by then; the file system's error when it cannot be read
@@ -22,10 +23,9 @@ export async function openCheckpoint(path: string, options: OpenOptions = {}): P
   try {
     const { size, mtimeMs, ino } = await file.stat();
     const head = await readRange(file, 0, Math.min(HEAD, size));
-    if (!isSafetensors(head)) return openBytes(await readRange(file, 0, size), options);
-    const header = await readRange(file, 0, headerEnd(head, size));
-    const readSpan = (begin: number, end: number) => readSpanSync(path, begin, end, { size, mtimeMs, ino });
-    return openSpans(header, size, readSpan, options);
+    if (!opensInParts(head)) return openBytes(await readRange(file, 0, size), options);
+    const read = (begin: number, end: number) => readSpanSync(path, begin, end, { size, mtimeMs, ino });
+    return openSource({ size, read }, options);
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
     throw new CheckpointError(`${path}: ${error.reason}`, error.offset);

@@ -1,7 +1,8 @@
 import { bytesOf, type DType } from './dtypes';
 import { CheckpointError, quote } from './error';
 import type { FileTensor } from './safetensors';
-import { isSizes, rowMajor, sizeOf, stridedTensor } from './strided';
+import { sourceOf } from './source';
+import { isSizes, rowMajor, type Storage, sizeOf, stridedTensor } from './strided';
 import type { CheckpointTensor } from './values';
 import { readZip, writeZip, type ZipEntry } from './zip';
 
@@ -54,7 +55,7 @@ export function readNpy(bytes: Uint8Array): CheckpointTensor {
   return arrayOf(
     (count) => bytes.subarray(0, count),
     bytes.length,
-    () => bytes,
+    (begin, end) => bytes.subarray(begin, end),
     0,
   );
 }
@@ -68,7 +69,7 @@ export function readNpy(bytes: Uint8Array): CheckpointTensor {
 function arrayOf(
   head: (count: number) => Uint8Array,
   size: number,
-  read: () => Uint8Array,
+  read: (begin: number, end: number) => Uint8Array,
   offset: number,
 ): CheckpointTensor {
   const fail = (reason: string): never => {
@@ -90,10 +91,11 @@ function arrayOf(
     fail(`array has ${size - start - length} bytes, expected ${bytes} for ${description} [${shape}]`);
   }
   const strides = fortranOrder ? rowMajor([...shape].reverse()).reverse() : rowMajor(shape);
-  const storage = {
+  const data = start + length;
+  const storage: Storage = {
     dtype,
     length: sizeOf(shape),
-    read: () => byteOrdered(read().subarray(start + length), description[0]!, width),
+    read: (begin, end) => byteOrdered(read(data + begin, data + end), description[0]!, width),
   };
   return stridedTensor(storage, 0, shape, strides, fail);
 }
@@ -148,7 +150,7 @@ export function npzArrays(entries: ReadonlyMap<string, ZipEntry>): Record<string
     arrays[name.slice(0, -4)] = arrayOf(
       (count) => entry.head(count),
       entry.size,
-      () => entry.read(),
+      (begin, end) => entry.read(begin, end),
       entry.offset,
     );
   }
@@ -160,7 +162,8 @@ export function npzArrays(entries: ReadonlyMap<string, ZipEntry>): Record<string
  *
  * @throws CheckpointError with the reason and the byte
  */
-export const readNpz = (bytes: Uint8Array): Readonly<Record<string, CheckpointTensor>> => npzArrays(readZip(bytes));
+export const readNpz = (bytes: Uint8Array): Readonly<Record<string, CheckpointTensor>> =>
+  npzArrays(readZip(sourceOf(bytes)));
 
 /**
  * The bytes of a `.npz` archive, uncompressed, which `numpy.load` reads. The same arrays in the same order give the same bytes.

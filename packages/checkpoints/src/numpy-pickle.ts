@@ -38,7 +38,11 @@ function arrayOf(data: unknown, shape: unknown, type: unknown, fortranOrder: boo
   if (bytes.length !== sizeOf(shape) * width) {
     return fail(`NumPy array has ${bytes.length} bytes, expected ${sizeOf(shape) * width} for [${shape}]`);
   }
-  const storage: Storage = { dtype, length: sizeOf(shape), read: () => byteOrdered(bytes, type.order, width) };
+  const storage: Storage = {
+    dtype,
+    length: sizeOf(shape),
+    read: (begin, end) => byteOrdered(bytes.subarray(begin, end), type.order, width),
+  };
   const strides = fortranOrder ? rowMajor([...shape].reverse()).reverse() : rowMajor(shape);
   return stridedTensor(storage, 0, shape, strides, fail);
 }

@@ -1,7 +1,8 @@
 import { CheckpointError } from './error';
 import { type Budget, budgetOf, defaultMaxBytes } from './limits';
 import { isNpy, npzArrays, readNpy } from './npy';
-import { readSafetensors, readSpans } from './safetensors';
+import { headerEnd, readSpans } from './safetensors';
+import { type Source, sourceOf } from './source';
 import { isTorchLegacy, readPlainPickle, readTorchLegacy, readTorchZip } from './torch';
 import { locate, settle, tensorsOf } from './tree';
 import { CheckpointTensor, type CheckpointValue, type ConstructorArguments, dictionary } from './values';
@@ -52,39 +53,27 @@ export interface OpenOptions {
  * @param bytes The file. Tensors are views into it wherever they lie there as they are, so it is held once.
  * @throws CheckpointError with the reason and the byte, when the file is in none of the formats or is damaged, or has nothing at `at`
  */
-export function openCheckpoint(bytes: Uint8Array, options: OpenOptions = {}): Checkpoint {
-  const budget = budgetOf(options.maxBytes ?? defaultMaxBytes(bytes.length));
-  return checkpointOf(read(bytes, budget), options, budget);
-}
+export const openCheckpoint = (bytes: Uint8Array, options: OpenOptions = {}): Checkpoint =>
+  openSource(sourceOf(bytes), options);
 
-/** Bytes of a file's beginning by which {@link isSafetensors} knows it. */
+/** Bytes of a file's beginning by which its format is known. */
 export const HEAD = 16;
 
-/** Whether a file that begins so is a safetensors file, and none of the other formats. */
-export const isSafetensors = (head: Uint8Array) =>
-  head[8] === 0x7b && !isZip(head) && !isNpy(head) && !isTorchLegacy(head) && !isPickle(head);
+/** Whether a file that begins so is opened without reading all of it: an archive, or safetensors. */
+export const opensInParts = (head: Uint8Array) => isZip(head) || isSafetensors(head);
 
 const isPickle = (head: Uint8Array) => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5;
+const isSafetensors = (head: Uint8Array) =>
+  head[8] === 0x7b && !isZip(head) && !isNpy(head) && !isTorchLegacy(head) && !isPickle(head);
 
 /**
- * Opens a safetensors file of which no more than the beginning is there, up to the header's end; the rest is read when a tensor's bytes are
- * asked for.
+ * Opens a checkpoint of which parts are read when they are needed: a tensor's bytes when they are asked for.
  *
  * @throws CheckpointError as {@link openCheckpoint} does
  */
-export function openSpans(
-  head: Uint8Array,
-  size: number,
-  readSpan: (begin: number, end: number) => Uint8Array,
-  options: OpenOptions,
-): Checkpoint {
-  const budget = budgetOf(options.maxBytes ?? defaultMaxBytes(size));
-  const { spans, metadata } = readSpans(head, size);
-  const value = dictionary();
-  for (const [name, { dtype, shape, begin, end }] of Object.entries(spans)) {
-    value[name] = new CheckpointTensor(dtype, shape, () => readSpan(begin, end));
-  }
-  return checkpointOf({ format: 'safetensors', value, metadata }, options, budget);
+export function openSource(source: Source, options: OpenOptions): Checkpoint {
+  const budget = budgetOf(options.maxBytes ?? defaultMaxBytes(source.size));
+  return checkpointOf(read(source, budget), options, budget);
 }
 
 function checkpointOf({ format, value, metadata }: Read, { at }: OpenOptions, budget: Budget): Checkpoint {
@@ -106,25 +95,27 @@ interface Read {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-function read(bytes: Uint8Array, budget: Budget): Read {
-  if (isZip(bytes)) {
-    const entries = readZip(bytes, budget);
+function read(source: Source, budget: Budget): Read {
+  const head = source.read(0, Math.min(HEAD, source.size));
+  if (isZip(head)) {
+    const entries = readZip(source, budget);
     const isTorch = [...entries.keys()].some((name) => name.endsWith('/data.pkl'));
     return isTorch
       ? { format: 'torch-zip', value: readTorchZip(entries, budget) }
       : { format: 'npz', value: npzArrays(entries) };
   }
-  if (isNpy(bytes)) return { format: 'npy', value: readNpy(bytes) };
-  if (isTorchLegacy(bytes)) return { format: 'torch-legacy', value: readTorchLegacy(bytes, 0, budget) };
-  if (isPickle(bytes)) return { format: 'pickle', value: readPlainPickle(bytes, budget) };
-  if (isSafetensors(bytes)) {
-    const { tensors, metadata } = readSafetensors(bytes);
+  if (isSafetensors(head)) {
+    const { spans, metadata } = readSpans(source.read(0, headerEnd(head, source.size)), source.size);
     const value = dictionary();
-    for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
-      value[name] = new CheckpointTensor(dtype, shape, () => data);
+    for (const [name, { dtype, shape, begin, end }] of Object.entries(spans)) {
+      value[name] = new CheckpointTensor(dtype, shape, () => source.read(begin, end));
     }
     return { format: 'safetensors', value, metadata };
   }
+  const bytes = source.read(0, source.size);
+  if (isNpy(bytes)) return { format: 'npy', value: readNpy(bytes) };
+  if (isTorchLegacy(bytes)) return { format: 'torch-legacy', value: readTorchLegacy(bytes, 0, budget) };
+  if (isPickle(bytes)) return { format: 'pickle', value: readPlainPickle(bytes, budget) };
   const begin = [...bytes.subarray(0, 4)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
   throw new CheckpointError(
     `file of ${bytes.length} bytes begins with ${begin || 'nothing'}, expected safetensors, a PyTorch file, a pickle, .npz or .npy`,

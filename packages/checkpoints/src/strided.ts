@@ -7,8 +7,8 @@ export interface Storage {
   readonly dtype: DType;
   /** Number of values. */
   readonly length: number;
-  /** The bytes, little-endian: `length` values. */
-  read(): Uint8Array;
+  /** The bytes, little-endian, from `begin` to `end`. */
+  read(begin: number, end: number): Uint8Array;
 }
 
 /**
@@ -37,10 +37,8 @@ export function stridedTensor(
   const width = bytesOf[storage.dtype];
   return new CheckpointTensor(storage.dtype, shape, () => {
     if (count === 0) return new Uint8Array(0);
-    const bytes = storage.read();
-    return isContiguous(shape, strides)
-      ? bytes.subarray(offset * width, (offset + count) * width)
-      : gather(bytes, width, offset, shape, strides, count);
+    const bytes = storage.read(offset * width, (last + 1) * width);
+    return isContiguous(shape, strides) ? bytes : gather(bytes, width, shape, strides, count);
   });
 }
 
@@ -70,14 +68,13 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
 function gather(
   bytes: Uint8Array,
   width: number,
-  offset: number,
   shape: readonly number[],
   strides: readonly number[],
   count: number,
 ): Uint8Array {
   const result = new Uint8Array(count * width);
   const index = shape.map(() => 0);
-  let from = offset * width;
+  let from = 0;
   for (let to = 0; to < result.length; ) {
     for (let i = 0; i < width; i++) result[to++] = bytes[from + i]!;
     // The next index, last axis first: back to 0 where an axis is at its end.

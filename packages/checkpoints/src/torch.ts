@@ -77,7 +77,7 @@ export function readTorchZip(entries: ReadonlyMap<string, ZipEntry>, budget: Bud
       if (entry.size !== length * bytesOf[dtype]) {
         context.fail(`storage ${quote(key)} has ${entry.size} bytes, expected ${length * bytesOf[dtype]}`);
       }
-      return new TorchStorage(dtype, length, () => entry.read());
+      return new TorchStorage(dtype, length, (begin, end) => entry.read(begin, end));
     }),
   );
   return value;
@@ -112,7 +112,7 @@ export function readTorchLegacy(bytes: Uint8Array, offset: number, budget: Budge
     }
     const storage = known ?? { dtype, length, data: undefined };
     storages.set(key, storage);
-    return new TorchStorage(dtype, length, () => storage.data!);
+    return new TorchStorage(dtype, length, (begin, end) => storage.data!.subarray(begin, end));
   });
 
   const keys = next();

@@ -1,6 +1,7 @@
 import { Inflate, inflateSync } from 'fflate';
 import { CheckpointError, quote } from './error';
 import { type Budget, budgetOf, defaultMaxBytes } from './limits';
+import type { Source } from './source';
 
 /** A file of an archive. */
 export interface ZipEntry {
@@ -10,8 +11,12 @@ export interface ZipEntry {
   readonly offset: number;
   /** Whether its bytes lie in the archive as they are. */
   readonly stored: boolean;
-  /** Its bytes: a view where they are stored, else inflated anew each time. @throws CheckpointError when they are damaged */
-  read(): Uint8Array;
+  /**
+   * Its bytes from `begin` to `end`, or all: those of the archive where they are stored, else inflated anew each time.
+   *
+   * @throws CheckpointError when they are damaged
+   */
+  read(begin?: number, end?: number): Uint8Array;
   /** Its first bytes, at most so many, without reading the rest. */
   head(count: number): Uint8Array;
 }
@@ -34,27 +39,29 @@ export const isZip = (bytes: Uint8Array) =>
  * @see APPNOTE.TXT, PKWARE's description of the format
  */
 export function readZip(
-  bytes: Uint8Array,
-  budget: Budget = budgetOf(defaultMaxBytes(bytes.length)),
+  source: Source,
+  budget: Budget = budgetOf(defaultMaxBytes(source.size)),
 ): Map<string, ZipEntry> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const { count, begin, end } = directoryOf(view);
+  const { count, begin, end } = directoryOf(source);
+  const directory = source.read(begin, end);
+  const view = viewOf(directory);
   const entries = new Map<string, ZipEntry>();
   const spans: [begin: number, end: number][] = [];
-  let at = begin;
+  let at = 0;
   for (let i = 0; i < count; i++) {
     const fail = (reason: string): never => {
-      throw new CheckpointError(reason, at);
+      throw new CheckpointError(reason, begin + at);
     };
-    if (at + 46 > end || view.getUint32(at, true) !== 0x02014b50) fail('archive has no entry where its directory says');
+    if (at + 46 > directory.length || view.getUint32(at, true) !== 0x02014b50)
+      fail('archive has no entry where its directory says');
     const flags = view.getUint16(at + 8, true);
     const method = view.getUint16(at + 10, true);
     const crc = view.getUint32(at + 16, true);
     const nameLength = view.getUint16(at + 28, true);
     const extraLength = view.getUint16(at + 30, true);
     const next = at + 46 + nameLength + extraLength + view.getUint16(at + 32, true);
-    if (next > end) fail('entry reaches beyond the directory');
-    const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
+    if (next > directory.length) fail('entry reaches beyond the directory');
+    const name = new TextDecoder().decode(directory.subarray(at + 46, at + 46 + nameLength));
     const { compressed, size, local } = wideSizes(view, at, at + 46 + nameLength, extraLength, fail);
     if (flags & 1) fail(`${quote(name)} is encrypted`);
     if (method !== 0 && method !== 8) fail(`${quote(name)} is compressed by method ${method}, expected 0 or 8`);
@@ -62,14 +69,16 @@ export function readZip(
     if (method === 8 && size > MAX_RATIO * compressed)
       fail(`${quote(name)} says that ${compressed} bytes inflate to ${size}`);
     if (entries.has(name)) fail(`archive has ${quote(name)} twice`);
-    if (!(local + 30 <= begin) || view.getUint32(local, true) !== 0x04034b50) {
-      fail(`${quote(name)} is not where the directory says`);
-    }
-    const data = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
+    const notThere = () => fail(`${quote(name)} is not where the directory says`);
+    const header = local + 30 <= begin ? viewOf(source.read(local, local + 30)) : notThere();
+    if (header.getUint32(0, true) !== 0x04034b50) notThere();
+    const data = local + 30 + header.getUint16(26, true) + header.getUint16(28, true);
     if (!(data + compressed <= begin)) fail(`${quote(name)} reaches beyond the archive's data`);
-    if (method === 8) budget.allocate(size, at);
+    if (method === 8) budget.allocate(size, begin + at);
     spans.push([local, data + compressed]);
-    entries.set(name, entryOf(name, bytes.subarray(data, data + compressed), data, size, method === 8, crc));
+    const packed = (from = 0, to = compressed) => source.read(data + from, data + to);
+    const where = { name, offset: data, size };
+    entries.set(name, method === 8 ? deflatedEntry(where, packed, compressed, crc) : storedEntry(where, packed));
     at = next;
   }
   spans.sort((a, b) => a[0] - b[0]);
@@ -79,25 +88,29 @@ export function readZip(
   return entries;
 }
 
-function directoryOf(view: DataView): { count: number; begin: number; end: number } {
-  // The end record is followed by a comment of up to 65,535 bytes.
-  const lowest = Math.max(0, view.byteLength - 22 - 0xffff);
-  let at = view.byteLength - 22;
-  while (at >= lowest && view.getUint32(at, true) !== 0x06054b50) at--;
-  if (at < lowest) throw new CheckpointError('archive has no directory: it is cut short', view.byteLength);
-  let count = view.getUint16(at + 10, true);
-  let size = view.getUint32(at + 12, true);
-  let begin = view.getUint32(at + 16, true);
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+function directoryOf(source: Source): { count: number; begin: number; end: number } {
+  // The end record is followed by a comment of up to 65,535 bytes, and preceded by where Zip64's is.
+  const tail = Math.max(0, source.size - 20 - 22 - 0xffff);
+  const view = viewOf(source.read(tail, source.size));
+  let record = view.byteLength - 22;
+  while (record >= 0 && view.getUint32(record, true) !== 0x06054b50) record--;
+  if (record < 0) throw new CheckpointError('archive has no directory: it is cut short', source.size);
+  const at = tail + record;
+  let count = view.getUint16(record + 10, true);
+  let size = view.getUint32(record + 12, true);
+  let begin = view.getUint32(record + 16, true);
   let end = at;
-  if (at >= 20 && view.getUint32(at - 20, true) === 0x07064b50) {
-    const wide = Number(view.getBigUint64(at - 12, true));
-    if (!(wide + 56 <= at - 20) || view.getUint32(wide, true) !== 0x06064b50) {
+  if (record >= 20 && view.getUint32(record - 20, true) === 0x07064b50) {
+    end = Number(view.getBigUint64(record - 12, true));
+    const wide = end + 56 <= at - 20 ? viewOf(source.read(end, end + 56)) : undefined;
+    if (wide?.getUint32(0, true) !== 0x06064b50) {
       throw new CheckpointError('archive has no Zip64 directory where it says', at - 20);
     }
-    count = Number(view.getBigUint64(wide + 32, true));
-    size = Number(view.getBigUint64(wide + 40, true));
-    begin = Number(view.getBigUint64(wide + 48, true));
-    end = wide;
+    count = Number(wide.getBigUint64(32, true));
+    size = Number(wide.getBigUint64(40, true));
+    begin = Number(wide.getBigUint64(48, true));
   }
   if (!(begin + size <= end))
     throw new CheckpointError(`directory of ${size} bytes at ${begin} is not in the archive`, at);
@@ -127,32 +140,31 @@ function wideSizes(view: DataView, at: number, extra: number, extraLength: numbe
   return { size: sizes[0]!, compressed: sizes[1]!, local: sizes[2]! };
 }
 
-function entryOf(
-  name: string,
-  data: Uint8Array,
-  offset: number,
-  size: number,
-  deflated: boolean,
-  crc: number,
-): ZipEntry {
-  if (!deflated) return { size, offset, stored: true, read: () => data, head: (count) => data.subarray(0, count) };
+type Where = { readonly name: string; readonly offset: number; readonly size: number };
+type Packed = (begin?: number, end?: number) => Uint8Array;
+
+const storedEntry = ({ offset, size }: Where, packed: Packed): ZipEntry => ({
+  ...{ size, offset, stored: true },
+  read: packed,
+  head: (count) => packed(0, Math.min(count, size)),
+});
+
+function deflatedEntry({ name, offset, size }: Where, packed: Packed, compressed: number, crc: number): ZipEntry {
   const fail = (reason: string): never => {
     throw new CheckpointError(`${quote(name)} ${reason}`, offset);
   };
   return {
-    size,
-    offset,
-    stored: false,
-    read() {
+    ...{ size, offset, stored: false },
+    read(begin = 0, end = size) {
       let bytes: Uint8Array;
       try {
-        bytes = inflateSync(data, { out: new Uint8Array(size) });
+        bytes = inflateSync(packed(), { out: new Uint8Array(size) });
       } catch (error) {
         return fail(`does not inflate: ${(error as Error).message}`);
       }
       if (bytes.length !== size) fail(`inflates to ${bytes.length} bytes, expected ${size}`);
       if (crc32(bytes) !== crc) fail('is damaged: its checksum is another');
-      return bytes;
+      return bytes.subarray(begin, end);
     },
     head(count) {
       const bytes = new Uint8Array(Math.min(count, size));
@@ -162,8 +174,8 @@ function entryOf(
         filled = Math.min(bytes.length, filled + chunk.length);
       });
       try {
-        for (let at = 0; at < data.length && filled < bytes.length; at += 1024) {
-          stream.push(data.subarray(at, at + 1024), at + 1024 >= data.length);
+        for (let at = 0; at < compressed && filled < bytes.length; at += 1024) {
+          stream.push(packed(at, Math.min(at + 1024, compressed)), at + 1024 >= compressed);
         }
       } catch (error) {
         return fail(`does not inflate: ${(error as Error).message}`);

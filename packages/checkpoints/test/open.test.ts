@@ -9,7 +9,9 @@ import {
   readSafetensors,
   tensorsOf,
   toFloat32,
+  writeTorchStateDict,
 } from '../src';
+import { openSource } from '../src/open';
 import { fixture, numbers } from './files';
 import { bytesOfParts, int32 } from './pickles';
 
@@ -75,6 +77,47 @@ describe("Python 2's string", () => {
       expect(tree).toBeInstanceOf(Uint8Array);
       expect([(tree as Uint8Array).length, (tree as Uint8Array)[length - 1]]).toEqual([length, 0xe9]);
     }
+  });
+});
+
+describe('an archive', () => {
+  it.each(['state-zip.pt', 'types.pt', 'statistics.npz', 'statistics-compressed.npz'])(
+    '%s on disk has the tensors that it has in memory',
+    async (name) => {
+      const [inMemory, onDisk] = [
+        openCheckpoint(fixture(name)),
+        await openFile(fileURLToPath(new URL(`fixtures/${name}`, import.meta.url))),
+      ];
+      expect(Object.keys(onDisk.tensors)).toEqual(Object.keys(inMemory.tensors));
+      for (const [key, { dtype, shape, data }] of Object.entries(inMemory.tensors)) {
+        expect({ ...onDisk.tensors[key]!, data: [...onDisk.tensors[key]!.data] }, key).toEqual({
+          dtype,
+          shape,
+          data: [...data],
+        });
+      }
+    },
+  );
+
+  it('is read where its tensors are described, then where one lies', () => {
+    const values = new Uint8Array(1 << 20);
+    const file = writeTorchStateDict({
+      a: { dtype: 'F32', shape: [512, 512], data: values },
+      b: { dtype: 'U8', shape: [2], data: Uint8Array.of(1, 2) },
+    });
+    let bytesRead = 0;
+    const read = (begin: number, end: number) => {
+      bytesRead += end - begin;
+      return file.subarray(begin, end);
+    };
+    const { tensors } = openSource({ size: file.length, read }, {});
+    // The end of an archive, where its directory may be, is 64 kB.
+    expect(bytesRead).toBeLessThan(70_000);
+    bytesRead = 0;
+    expect([...tensors.b!.data]).toEqual([1, 2]);
+    expect(bytesRead).toBe(2);
+    expect(tensors.a!.data.length).toBe(1 << 20);
+    expect(bytesRead).toBe(2 + (1 << 20));
   });
 });
 
