@@ -24,7 +24,7 @@ const of = (name: string, script: string, what: string, ...args: string[]): Scri
 
 /** What measures the figures that are a package's own, beside the suites. */
 export const scripts: readonly Script[] = [
-  of('torch', 'engine', 'single kernels, and a step, beside PyTorch', '--python', 'PYTHON'),
+  of('torch', 'engine', 'single kernels, and a step, beside PyTorch', '--python', 'PYTHON', '--rounds', '3'),
   of('torch', 'memory', 'resident memory over many steps'),
   of('tfjs-node', 'compare', 'single kernels, and a step, of TensorFlow and of libtorch'),
   of('wasm-kernels', 'kernels', 'products and convolutions, by threads and SIMD'),

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { isInstalled } from '@cm/tfjs-node';
 import { Command } from 'commander';
+import { tableOf } from '../../../tools/testing/src/markdown';
 import { cases } from './engine/cases';
 
 // This backend beside PyTorch in Python, WebAssembly and tfjs-node: kernels, and the whole training step of step.ts and step.py. All take turns, so that
@@ -49,7 +50,6 @@ function worker(command: string, args: readonly string[]) {
 const tsx = (file: string, ...args: string[]) => ['--import', 'tsx', here(file), ...args];
 const root = here('../../..');
 process.chdir(root);
-const table: Record<string, Record<string, string>> = {};
 
 // In bfloat16 twice: from float32 inputs, which the call converts (PyTorch by autocast), and from inputs that are in bfloat16 already.
 async function kernels(): Promise<void> {
@@ -64,6 +64,8 @@ async function kernels(): Promise<void> {
     WebAssembly: worker(process.execPath, tsx('engine/worker.ts', 'wasm')),
     ...(isInstalled() && { 'tfjs-node': worker(process.execPath, tsx('engine/worker.ts', 'tensorflow')) }),
   };
+  const float32: Record<string, Record<string, string>> = {};
+  const bfloat16: typeof float32 = {};
   for (const [name, { work }] of Object.entries(cases)) {
     const times: Record<string, number[]> = {};
     for (let round = 0; round < rounds; round++) {
@@ -75,22 +77,32 @@ async function kernels(): Promise<void> {
     const [amount, unit] = 'flops' in work ? [work.flops, 'GFLOP/s'] : [work.bytes, 'GB/s'];
     const rate = (ms: number) => (amount / ms / 1e6).toFixed(unit === 'GB/s' ? 1 : 0);
     const median = (engine: string) => spreadOf(times[engine]!).median;
-    const ratio = (theirs: number, ours: string) => (theirs / median(ours)).toFixed(2);
-    table[`${name}, ${unit}`] = {
-      ...Object.fromEntries(
-        Object.entries(times).map(([engine, of]) => {
-          const { least, median, greatest } = spreadOf(of);
-          return [engine, `${rate(median)} (${rate(greatest)}–${rate(least)})`];
-        }),
-      ),
-      'speed / PyTorch': ratio(Math.min(median('PyTorch'), median('channels-last')), 'this backend'),
-      autocast: ratio(median('PyTorch, autocast'), 'this, bf16'),
-      'bf16 inputs': ratio(median('PyTorch, bf16 inputs'), 'this, bf16 inputs'),
+    const rates = (engine: string) => {
+      const { least, median, greatest } = spreadOf(times[engine]!);
+      return Number.isNaN(median) ? '' : `${rate(median)} (${rate(greatest)}–${rate(least)})`;
     };
-    console.error(name, table[`${name}, ${unit}`]);
+    const ratio = (theirs: string, ours: string) => (median(theirs) / median(ours)).toFixed(2);
+    const pytorch = median('PyTorch') < median('channels-last') ? 'PyTorch' : 'channels-last';
+    const row = `${name}, ${unit}`;
+    float32[row] = {
+      PyTorch: rates(pytorch),
+      'this backend': rates('this backend'),
+      ratio: ratio(pytorch, 'this backend'),
+      WebAssembly: rates('WebAssembly'),
+      ...('tfjs-node' in workers && { 'tfjs-node': rates('tfjs-node') }),
+    };
+    bfloat16[row] = {
+      'PyTorch, autocast': rates('PyTorch, autocast'),
+      'this backend': rates('this, bf16'),
+      ratio: ratio('PyTorch, autocast', 'this, bf16'),
+      'PyTorch, bfloat16 inputs': rates('PyTorch, bf16 inputs'),
+      'this backend, too': rates('this, bf16 inputs'),
+      'its ratio': ratio('PyTorch, bf16 inputs', 'this, bf16 inputs'),
+    };
+    console.error(name, float32[row], bfloat16[row]);
   }
   for (const { end } of Object.values(workers)) end();
-  console.table(table);
+  console.log(`${tableOf('float32', float32)}\n\n${tableOf('bfloat16', bfloat16)}\n`);
 }
 
 function step(): void {
@@ -118,18 +130,20 @@ function step(): void {
     }
   }
   const median = (engine: string) => spreadOf(found[engine]!.medians).median;
-  console.table(
-    Object.fromEntries(
-      Object.entries(found).map(([engine, { least, greatest, peak }]) => [
-        engine,
-        {
-          'median step, ms': median(engine),
-          'least and greatest': `${least}–${greatest}`,
-          'of eager’s time': (median(engine) / median('PyTorch, eager')).toFixed(2),
-          'of our float32’s': (median(engine) / median('this backend')).toFixed(2),
-          'peak memory, MiB': Math.round(peak),
-        },
-      ]),
+  console.log(
+    tableOf(
+      `a training step, median of ${Math.min(rounds, 3)} processes`,
+      Object.fromEntries(
+        Object.entries(found).map(([engine, { least, greatest, peak }]) => [
+          engine,
+          {
+            ms: `${Math.round(median(engine))} (${Math.round(least)}–${Math.round(greatest)})`,
+            'of eager’s time': (median(engine) / median('PyTorch, eager')).toFixed(2),
+            'of our float32’s': (median(engine) / median('this backend')).toFixed(2),
+            'peak memory, MiB': Math.round(peak),
+          },
+        ]),
+      ),
     ),
   );
 }
