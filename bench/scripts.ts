@@ -13,6 +13,8 @@ export interface Script {
   readonly script: string;
   /** `PYTHON` stands for an interpreter with PyTorch. */
   readonly args: readonly string[];
+  /** Version of Node.js that runs it, from npm. Default: this one. */
+  readonly node?: number;
 }
 
 const of = (name: string, script: string, what: string, ...args: string[]): Script => ({
@@ -28,6 +30,11 @@ export const scripts: readonly Script[] = [
   of('torch', 'memory', 'resident memory over many steps'),
   of('tfjs-node', 'compare', 'single kernels, and a step, of TensorFlow and of libtorch'),
   of('wasm-kernels', 'kernels', 'products and convolutions, by threads and SIMD'),
+  ...[22, 24].map((node) => ({
+    ...of('wasm-kernels', 'kernels', `the same on Node ${node}`),
+    name: `wasm-kernels-kernels-node${node}`,
+    node,
+  })),
   of('wasm-kernels', 'stock', 'other kernels beside tfjs’s own'),
   of('wasm-kernels', 'fused', 'fused kernels beside compositions of tfjs’s'),
   of('wasm-kernels', 'attention', 'attention beside its composition'),
@@ -48,14 +55,16 @@ export interface Printed {
 }
 
 /** How a script is run from the repository's root. */
-export const commandOf = ({ script, args }: Script) => ['npx tsx', script, ...args].join(' ');
+export const commandOf = ({ script, args, node }: Script) =>
+  [node ? `npx -y node@${node} --import tsx` : 'npx tsx', script, ...args].join(' ');
 
 /** Runs a script. @throws Error when it fails */
 export async function runScript(each: Script, python: () => string): Promise<Printed> {
   const began = origin();
   const args = each.args.map((arg) => (arg === 'PYTHON' ? python() : arg));
   const text = await new Promise<string>((resolve, reject) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', each.script, ...args], {
+    const [command, ...before] = each.node ? ['npx', '-y', `node@${each.node}`] : [process.execPath];
+    const child = spawn(command!, [...before, '--import', 'tsx', each.script, ...args], {
       cwd: root,
       env: plainEnvironment(),
       stdio: ['ignore', 'pipe', 'inherit'],
