@@ -64,12 +64,13 @@ function convolution(shape: [number, number, number, number], out: number, taps:
   ];
 }
 
-function depthwise(shape: [number, number, number, number], taps: number): Subject[] {
-  const filterShape = [taps, taps, shape[3], 1];
-  const [x, filter, dy] = [random(...shape), random(...filterShape), random(...shape)];
-  const attrs = { strides: 1, pad: 'same', dataFormat: 'NHWC', dilations: 1, inputShape: shape, filterShape };
-  const flop = 2 * tf.util.sizeFromShape(shape) * taps * taps;
-  const name = `depthwise ${taps}×${taps} [${shape}]`;
+function depthwise(shape: [number, number, number, number], taps: number, strides: number): Subject[] {
+  const filterShape: [number, number, number, number] = [taps, taps, shape[3], 1];
+  const { outShape } = tf.backend_util.computeConv2DInfo(shape, filterShape, strides, 1, 'same', undefined, true);
+  const [x, filter, dy] = [random(...shape), random(...filterShape), random(...outShape)];
+  const attrs = { strides, pad: 'same', dataFormat: 'NHWC', dilations: 1, inputShape: shape, filterShape };
+  const flop = 2 * tf.util.sizeFromShape(outShape) * taps * taps;
+  const name = `depthwise ${taps}×${taps}/${strides} [${shape}]`;
   return [
     { name: `${name} forward`, kernel: tf.DepthwiseConv2dNative, inputs: { x, filter }, attrs, flop },
     { name: `${name} ∂x`, kernel: tf.DepthwiseConv2dNativeBackpropInput, inputs: { dy, filter }, attrs, flop },
@@ -93,7 +94,9 @@ const subjects = (): Subject[] => [
   ...convolution([16, 32, 32, 4], 64, 3, 1),
   ...convolution([16, 32, 32, 64], 3, 3, 1),
   ...convolution([16, 32, 32, 64], 4, 3, 1),
-  ...depthwise([16, 32, 32, 64], 3),
+  ...depthwise([16, 32, 32, 64], 3, 1),
+  ...depthwise([64, 16, 16, 32], 3, 1),
+  ...depthwise([16, 32, 32, 64], 3, 2),
 ];
 
 const measured = subjects().filter(({ name }) => only.test(name));

@@ -7,7 +7,7 @@
 
 enum {
   // Queries at a time: their weights and a head's keys and values stay in the second-level cache.
-  QUERIES = 32,
+  QUERIES = 64,
   // Multiply-adds that are worth a piece of their own.
   ENOUGH = 131072,
 };
