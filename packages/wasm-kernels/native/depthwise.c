@@ -11,8 +11,6 @@ enum {
   MAX_TAPS = 1024,
   // Pixels that share the loads of weights.
   PIXELS = 4,
-  // Pixels that are summed before they are added to others.
-  SUMMED = 64,
   // Results of the filter's gradient that share a pass over the pixels, and stretches of the batch that are summed apart.
   RESULTS = 16,
   MOST_STRETCHES = 8,
@@ -166,22 +164,6 @@ static void input_body(const void *arguments, int from, int to, int thread) {
 
 INLINE int stretches_of(int batch) { return min_int(batch, MOST_STRETCHES); }
 
-/** Adds what the images [from, to) give to `channels` of the filter's results from `first` on, by threes_filter. */
-static void add_threes(const Depthwise *job, int from, int to, int first, int channels, float *filter) {
-  const Geometry g = job->g;
-  const int rows = max_int(1, SUMMED / g.out_width);
-  for (int image = from; image < to; image++)
-    for (int row = 0; row < g.out_height; row += rows)
-      for (int ty = 0; ty < g.taps_y; ty++) {
-        const int offset = ty * g.dilation_y - g.pad_top;
-        const int y0 = max_int(row, first_inside(offset, g.stride_y));
-        const int y1 = min_int(row + rows, last_inside(offset, g.stride_y, g.height, g.out_height));
-        const float *x = job->a + (image * g.height + y0 * g.stride_y + offset) * g.width * g.channels + first;
-        const float *dy = job->b + (image * g.out_height + y0) * g.out_width * g.channels + first;
-        if (y0 < y1) threes_filter(&g, x, dy, y1 - y0, channels, filter + ty * g.taps_x * g.channels);
-      }
-}
-
 /** Items are RESULTS results of a stretch of the batch, for which `out` has as many filters. A few rows of y are summed apart, which keeps
  *  float32's rounding small. */
 static void filter_body(const void *arguments, int from, int to, int thread) {
@@ -198,7 +180,7 @@ static void filter_body(const void *arguments, int from, int to, int thread) {
     const int begin = g.batch * stretch / stretches, end = g.batch * (stretch + 1) / stretches;
     // Fewer than four channels would overlap others, of another thread's.
     if (threes_fit(&g, g.out_width) && count >= 4) {
-      add_threes(job, begin, end, first, count, filter);
+      threes_filter(job, begin, end, first, count, filter);
       continue;
     }
     for (int row = begin * g.out_height; row < end * g.out_height; row++)
@@ -249,7 +231,7 @@ void EXPORT(depthwise_forward)(const float *x, const float *w, float *y, GEOMETR
 void EXPORT(depthwise_input_gradient)(const float *dy, const float *w, float *dx, GEOMETRY) {
   Depthwise job = {dy, w, dx, GIVEN};
   const int work = out_width * channels * multiplier * taps_y * taps_x;
-  if (threes_fit(&job.g, width)) parallel(threes_input_body, &job, batch * height, grain_of(work, ENOUGH));
+  if (threes_fit(&job.g, width / stride_x)) parallel(threes_input_body, &job, batch * height, grain_of(work, ENOUGH));
   else parallel(input_body, &job, batch * height * stride_x, grain_of(work / stride_x, ENOUGH));
 }
 

@@ -13,7 +13,7 @@ typedef struct {
   Geometry g;
 } Depthwise;
 
-/** Whether the functions below do rows of `pixels` results. */
+/** Whether the functions below do rows of `pixels` results; by the input, that many of each residue class modulo the stride. */
 int threes_fit(const Geometry *g, int pixels);
 
 /** A row of y, of x and w. */
@@ -22,8 +22,5 @@ void threes_forward(const Depthwise *job, int row);
 /** A row of dx, of dy and w. */
 void threes_input(const Depthwise *job, int row);
 
-/**
- * filter[tx][c] += Σ_oy Σ_ox dy[oy][ox][c] · x[oy·stride_y][ox·stride_x + tx − pad_left][c], c < channels, of which there are four at
- * least: what `rows` rows of dy and those of x that go with them in a row of the filter add to its gradient.
- */
-void threes_filter(const Geometry *g, const float *x, const float *dy, int rows, int channels, float *filter);
+/** filter[ty][tx][c] += what the images [from, to) give to the filter's gradient, for `channels` channels from `first` on, of which there are four at least. */
+void threes_filter(const Depthwise *job, int from, int to, int first, int channels, float *filter);

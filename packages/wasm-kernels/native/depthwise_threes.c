@@ -3,10 +3,16 @@
 #include "lanes.h"
 #include "tile.h"
 
-enum { TAPS = 3, PIXELS = 4, MOST_LINES = 8 };
+enum {
+  TAPS = 3,
+  MOST_LINES = 8,
+  MOST_PIXELS = 8,
+  // Pixels that are summed before they are added to others: as many as leave a stretch of rows in the first-level cache.
+  SUMMED = 64,
+};
 
-/** How PIXELS neighbouring results read a line of pixels: forward, or as the gradient by the input, with strides of 1 or 2. */
-typedef enum { FORWARD, FORWARD_2, INPUT, INPUT_2_EVEN, INPUT_2_ODD } Pattern;
+/** How neighbouring results read a line of pixels: forward, or as the gradient by the input, with strides of 1 or 2. */
+typedef enum { FORWARD, INPUT, FORWARD_2, INPUT_2_EVEN, INPUT_2_ODD } Pattern;
 
 /** Which column tap t of result p reads, from the first that any of them reads on; −1 for none. */
 INLINE int column_of(Pattern pattern, int p, int t) {
@@ -17,14 +23,16 @@ INLINE int column_of(Pattern pattern, int p, int t) {
   return twice % 2 ? -1 : twice / 2;
 }
 
-INLINE int columns_of(Pattern pattern) { return pattern == FORWARD_2 ? 9 : pattern <= INPUT ? 6 : 3; }
+/** How many results, and how many columns they read: what V8's registers hold. */
+INLINE int pixels_of(Pattern pattern) { return pattern <= FORWARD_2 ? 4 : 8; }
+INLINE int columns_of(Pattern pattern) { return pattern == FORWARD || pattern == INPUT ? 6 : pattern == FORWARD_2 ? 9 : 5; }
 
 /** A row of pixels, and the three weights of each channel that go with it. */
 typedef struct {
   const float *values, *weights;
 } Line;
 
-/** PIXELS results: `first` is the column of the first pixel they read, `extent` how many there are. */
+/** A few results: `first` is the column of the first pixel they read, `extent` how many there are. */
 typedef struct {
   const Line *lines;
   int count, first, extent, channels;
@@ -38,9 +46,10 @@ INLINE void sum_run(const Run *run, Pattern pattern, int edge) {
   float *out = run->out;
   for (int block = 0; block < channels; block += 4) {
     const int c = min_int(block, channels - 4);
-    f32x4 sums[PIXELS];
+    const int pixels = pixels_of(pattern);
+    f32x4 sums[MOST_PIXELS];
     UNROLL
-    for (int p = 0; p < PIXELS; p++) sums[p] = splat4(0);
+    for (int p = 0; p < pixels; p++) sums[p] = splat4(0);
     for (int l = 0; l < count; l++) {
       const float *values = lines[l].values + start + c, *from = lines[l].weights + c;
       const f32x4 weights[TAPS] = {load4(from), load4(from + channels), load4(from + 2 * channels)};
@@ -49,14 +58,14 @@ INLINE void sum_run(const Run *run, Pattern pattern, int edge) {
         if (edge && (unsigned)(first + i) >= (unsigned)extent) continue;
         const f32x4 value = load4(values + i * channels);
         UNROLL
-        for (int p = 0; p < PIXELS; p++)
+        for (int p = 0; p < pixels; p++)
           UNROLL
           for (int t = 0; t < TAPS; t++)
             if (column_of(pattern, p, t) == i) sums[p] = multiply_add4(value, weights[t], sums[p]);
       }
     }
     UNROLL
-    for (int p = 0; p < PIXELS; p++) store4(out + p * channels + c, sums[p]);
+    for (int p = 0; p < pixels; p++) store4(out + p * channels + c, sums[p]);
   }
 }
 
@@ -76,7 +85,7 @@ SUM_RUN(sum_input_2_odd, INPUT_2_ODD)
 
 int threes_fit(const Geometry *g, int pixels) {
   return g->multiplier == 1 && g->taps_x == TAPS && g->dilation_x == 1 && g->stride_x <= 2 && g->taps_y <= MOST_LINES &&
-         g->channels >= 4 && pixels >= PIXELS;
+         g->channels >= 4 && pixels >= 4;
 }
 
 void threes_forward(const Depthwise *job, int row) {
@@ -89,9 +98,10 @@ void threes_forward(const Depthwise *job, int row) {
     if ((unsigned)y >= (unsigned)g.height) continue;
     lines[run.count++] = (Line){job->a + (image * g.height + y) * g.width * g.channels, job->b + ty * TAPS * g.channels};
   }
+  const int pixels = pixels_of(FORWARD);
   // The last run overlaps the one before.
-  for (int start = 0; start < g.out_width; start += PIXELS) {
-    const int x = min_int(start, g.out_width - PIXELS);
+  for (int start = 0; start < g.out_width; start += pixels) {
+    const int x = min_int(start, g.out_width - pixels);
     run.first = x * g.stride_x - g.pad_left, run.out = job->out + (row * g.out_width + x) * g.channels;
     if (g.stride_x == 1) sum_forward(&run);
     else sum_forward_2(&run);
@@ -109,8 +119,9 @@ void threes_input(const Depthwise *job, int row) {
     lines[run.count++] = (Line){job->a + (image * g.out_height + y / g.stride_y) * g.out_width * g.channels,
                                 job->b + ty * TAPS * g.channels};
   }
-  for (int start = 0; start < g.width; start += PIXELS) {
-    const int x = min_int(start, g.width - PIXELS), at = x + g.pad_left;
+  const int pixels = pixels_of(g.stride_x == 1 ? INPUT : INPUT_2_EVEN);
+  for (int start = 0; start < g.width; start += pixels) {
+    const int x = min_int(start, g.width - pixels), at = x + g.pad_left;
     run.out = job->out + (row * g.width + x) * g.channels;
     if (g.stride_x == 1) run.first = at - 2, sum_input(&run);
     else if (at % 2 == 0) run.first = at / 2 - 1, sum_input_2_even(&run);
@@ -169,11 +180,27 @@ static __attribute__((noinline)) void add_stride_2(const Rectangle *r, const Geo
   add_blocks(r, g, channels, filter, 2);
 }
 
-void threes_filter(const Geometry *g, const float *x, const float *dy, int rows, int channels, float *filter) {
-  const int step = g->channels, inner = min_int(first_inside(-g->pad_left, g->stride_x), g->out_width);
-  const int outer = last_inside(TAPS - 1 - g->pad_left, g->stride_x, g->width, g->out_width);
-  const Rectangle r = {x - g->pad_left * step, dy, rows, g->out_width, inner, outer, step, g->stride_x * step,
-                       g->stride_y * g->width * step, g->out_width * step};
-  if (g->stride_x == 1) add_stride_1(&r, g, channels, filter);
-  else add_stride_2(&r, g, channels, filter);
+void threes_filter(const Depthwise *job, int from, int to, int first, int channels, float *filter) {
+  const Geometry g = job->g;
+  const int step = g.channels, rows = max_int(1, SUMMED / g.out_width);
+  Rectangle r = {.pixels = g.out_width, .step = step, .x_step = g.stride_x * step};
+  r.inner = min_int(first_inside(-g.pad_left, g.stride_x), g.out_width);
+  r.outer = last_inside(TAPS - 1 - g.pad_left, g.stride_x, g.width, g.out_width);
+  r.x_row = g.stride_y * g.width * step, r.dy_row = g.out_width * step;
+  int begins[MOST_LINES], ends[MOST_LINES];
+  for (int ty = 0; ty < g.taps_y; ty++) {
+    const int offset = ty * g.dilation_y - g.pad_top;
+    begins[ty] = first_inside(offset, g.stride_y), ends[ty] = last_inside(offset, g.stride_y, g.height, g.out_height);
+  }
+  for (int image = from; image < to; image++)
+    for (int row = 0; row < g.out_height; row += rows)
+      for (int ty = 0; ty < g.taps_y; ty++) {
+        const int y = max_int(row, begins[ty]), iy = y * g.stride_y + ty * g.dilation_y - g.pad_top;
+        r.rows = min_int(row + rows, ends[ty]) - y;
+        if (r.rows <= 0) continue;
+        r.x = job->a + ((image * g.height + iy) * g.width - g.pad_left) * step + first;
+        r.dy = job->b + (image * g.out_height + y) * g.out_width * step + first;
+        if (g.stride_x == 1) add_stride_1(&r, &g, channels, filter + ty * TAPS * step);
+        else add_stride_2(&r, &g, channels, filter + ty * TAPS * step);
+      }
 }
