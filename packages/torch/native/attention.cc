@@ -5,9 +5,9 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
-#include <memory>
 
 #include "call.h"
+#include "scratch.h"
 #include "simd.h"
 
 namespace cm {
@@ -29,29 +29,6 @@ Shape shape_of(const Tensor &qkv, int64_t heads) {
   return {qkv.size(0), qkv.size(1), heads, qkv.size(2) / (3 * heads)};
 }
 
-/** Memory of a thread, aligned, its values undefined. */
-class Scratch {
- public:
-  explicit Scratch(int64_t count) : data_(static_cast<float *>(std::aligned_alloc(64, (count * 4 + 63) / 64 * 64))) {
-    TORCH_CHECK(data_ != nullptr, "out of memory: cannot allocate ", count * 4, " bytes");
-  }
-  /** Room for `count` things of four bytes. */
-  template <typename T = float>
-  T *take(int64_t count) {
-    static_assert(sizeof(T) == sizeof(float));
-    T *at = reinterpret_cast<T *>(data_.get() + used_);
-    used_ += (count + 15) / 16 * 16;
-    return at;
-  }
-
- private:
-  struct Free {
-    void operator()(float *at) const { std::free(at); }
-  };
-  std::unique_ptr<float, Free> data_;
-  int64_t used_ = 0;
-};
-
 /** x [rows, size] with rows `step` apart, as [size, rows]. */
 template <typename T>
 void transpose(const T *x, int64_t step, int64_t rows, int64_t size, T *to) {
@@ -69,13 +46,16 @@ struct Dense {
   int64_t row;
 };
 inline Dense<float> summed_rows(const float *x, int64_t step, int64_t, int64_t, float *) { return {x, step}; }
-/** A first factor: float32 numbers [rows, size] as they are. */
-inline Strided<float> factor(const float *x, int64_t, int64_t size, float *) { return {x, size, 1}; }
 /** A first factor: the transpose of float32 numbers [rows, size]. */
 inline Strided<float> transposed(const float *x, int64_t, int64_t size, float *) { return {x, 1, size}; }
-/** Rows of results [rows, size] to where they belong, `step` apart. */
-inline void put(const float *x, int64_t rows, int64_t size, float *to, int64_t step) {
-  for (int64_t r = 0; r < rows; r++) std::copy_n(x + r * size, size, to + r * step);
+/** Rows of results [rows, size], each times its factor where there are any, to where they belong, `step` apart. */
+inline void put(const float *x, int64_t rows, int64_t size, float *to, int64_t step, const float *factors = nullptr) {
+  for (int64_t r = 0; r < rows; r++) {
+    const float *from = x + r * size, by = factors ? factors[r] : 1.0f;
+    float *row = to + r * step;
+#pragma omp simd
+    for (int64_t c = 0; c < size; c++) row[c] = by * from[c];
+  }
 }
 #ifdef __AVX512BF16__
 template <typename E>
@@ -88,36 +68,83 @@ inline Dense<Pair16> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, 
   pair_rows(x, step, rows, size, room);
   return {room, size};
 }
-inline Strided<Pair16> factor(const float *x, int64_t rows, int64_t size, Pair16 *room) {
-  for (int64_t i = 0; i < rows * size; i += LANES) store(reinterpret_cast<BFloat16 *>(room) + i, load(x + i));
-  return {room, size / 2, 1};
-}
 inline Strided<Pair16> transposed(const float *x, int64_t rows, int64_t size, Pair16 *room) {
   pair_rows(x, size, rows, size, room);
   return {room, 1, size};
 }
-inline void put(const float *x, int64_t rows, int64_t size, BFloat16 *to, int64_t step) {
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t c = 0; c < size; c += LANES) store(to + r * step + c, load(x + r * size + c));
+inline void put(const float *x, int64_t rows, int64_t size, BFloat16 *to, int64_t step, const float *factors = nullptr) {
+  for (int64_t r = 0; r < rows; r++) {
+    const float by = factors ? factors[r] : 1.0f;
+    for (int64_t c = 0; c < size; c += LANES) store(to + r * step + c, by * load(x + r * size + c));
+  }
 }
 #endif
 
-/** Rows of scores become softmax(scale·scores). */
-void softmax(float *scores, int64_t rows, int64_t size, float scale) {
-  for (float *row = scores; row < scores + rows * size; row += size) {
-    float highest = row[0];
+/** A row's largest number. */
+inline float largest(const float *row, int64_t size) {
+  float highest = row[0];
 #pragma omp simd reduction(max : highest)
-    for (int64_t j = 0; j < size; j++) highest = row[j] > highest ? row[j] : highest;
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < size; j++) {
-      row[j] = exponential(scale * (row[j] - highest));
-      sum += row[j];
+  for (int64_t j = 0; j < size; j++) highest = row[j] > highest ? row[j] : highest;
+  return highest;
+}
+
+// Not inlined: within the loops around them GCC does not vectorise these.
+
+/** A row of scores becomes exp(scale·(score − the largest)) at `to`, in place or, rounded, elsewhere; gives one over their sum. */
+template <typename E, typename N>
+[[gnu::noinline]] float weigh(float *row, int64_t size, float scale, N *to) {
+  const float highest = largest(row, size);
+#ifdef __AVX512BF16__
+  if constexpr (IN_LANES<E>) {
+    Lanes sums{};
+    for (int64_t j = 0; j < size; j += LANES) {
+      const Lanes weights = rough_exponential(scale * (load(row + j) - highest));
+      store(to + j, weights);
+      sums += weights;
     }
-    const float share = 1 / sum;
-#pragma omp simd
-    for (int64_t j = 0; j < size; j++) row[j] *= share;
+    return 1 / total(sums);
   }
+#endif
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < size; j++) {
+    row[j] = exponential(scale * (row[j] - highest));
+    sum += row[j];
+  }
+  return 1 / sum;
+}
+
+/** Weights p, still to be divided by their sum, and their slopes ds become p and scale·p∘(ds − Σ p∘ds), the latter at `to`, too. */
+template <typename E>
+[[gnu::noinline]] void slope(float *p, float *ds, int64_t size, float share, float scale, E *to) {
+#ifdef __AVX512BF16__
+  if constexpr (IN_LANES<E>) {
+    Lanes sums{};
+    for (int64_t j = 0; j < size; j += LANES) sums += load(p + j) * load(ds + j);
+    const float inner = share * total(sums);
+    for (int64_t j = 0; j < size; j += LANES) {
+      const Lanes weight = share * load(p + j), slope = scale * weight * (load(ds + j) - inner);
+      store(p + j, weight), store(ds + j, slope), store(to + j, slope);
+    }
+    return;
+  }
+#endif
+  float inner = 0;
+#pragma omp simd reduction(+ : inner)
+  for (int64_t j = 0; j < size; j++) inner += p[j] * ds[j];
+  inner *= share;
+#pragma omp simd
+  for (int64_t j = 0; j < size; j++) {
+    p[j] *= share;
+    ds[j] = scale * p[j] * (ds[j] - inner);
+  }
+}
+
+/** Where numbers go when they are rounded to E: float32 ones stay in place. */
+template <typename E>
+E *in_place(float *numbers, Scratch &scratch, int64_t count) {
+  if constexpr (std::is_same_v<E, float>) return numbers;
+  else return scratch.take<E>(count);
 }
 
 /** f(image, head) on libtorch's threads. */
@@ -149,19 +176,19 @@ void attend(const Shape &s, const E *from, E *to) {
   constexpr int64_t width = Factor<E>::width;
   over_heads(s, [=](int64_t image, int64_t head) {
     const int64_t row = s.row(), n = s.pixels, d = s.size;
-    Scratch scratch(2 * d * n + 2 * BLOCK * n + BLOCK * d + 80);
+    Scratch scratch(4 * (2 * d * n + 2 * BLOCK * n + BLOCK * d + 80));
     T *keys = scratch.take<T>(d * n / width);
-    float *weights = scratch.take(BLOCK * n), *mixed = scratch.take(BLOCK * d);
-    T *narrow = scratch.take<T>(BLOCK * n / width);
+    float *weights = scratch.take(BLOCK * n), *mixed = scratch.take(BLOCK * d), shares[BLOCK];
+    E *narrow = in_place<E>(weights, scratch, BLOCK * n);
     const E *q = from + image * n * row + head * d, *k = q + s.channels(), *v = k + s.channels();
     transpose(reinterpret_cast<const T *>(k), row / width, n, d / width, keys);
     const Dense<T> values = summed_rows(v, row, n, d, scratch.take<T>(d * n / width));
     for (int64_t first = 0; first < n; first += BLOCK) {
       const int64_t block = std::min(BLOCK, n - first);
       small_product(Strided<T>{reinterpret_cast<const T *>(q + first * row), row / width, 1}, keys, n, weights, n, block, d / width, n, false);
-      softmax(weights, block, n, s.scale());
-      small_product(factor(weights, block, n, narrow), values.at, values.row, mixed, d, block, n / width, d, false);
-      put(mixed, block, d, to + (image * n + first) * s.channels() + head * d, s.channels());
+      for (int64_t i = 0; i < block; i++) shares[i] = weigh<E>(weights + i * n, n, s.scale(), narrow + i * n);
+      small_product(Strided<T>{reinterpret_cast<const T *>(narrow), n / width, 1}, values.at, values.row, mixed, d, block, n / width, d, false);
+      put(mixed, block, d, to + (image * n + first) * s.channels() + head * d, s.channels(), shares);
     }
   });
 }
@@ -173,11 +200,13 @@ void attend_gradient(const Shape &s, const E *from, const E *gradient, E *to) {
   constexpr int64_t width = Factor<E>::width;
   over_heads(s, [=](int64_t image, int64_t head) {
     const int64_t row = s.row(), n = s.pixels, d = s.size, c = s.channels();
-    Scratch scratch(5 * d * n + 4 * BLOCK * n + 3 * BLOCK * d + 160);
+    Scratch scratch(4 * (5 * d * n + 4 * BLOCK * n + 3 * BLOCK * d + 176));
     T *keys = scratch.take<T>(d * n / width), *values = scratch.take<T>(d * n / width), *room = scratch.take<T>(BLOCK * d / width);
     float *weights = scratch.take(BLOCK * n), *slopes = scratch.take(BLOCK * n), *dq = scratch.take(BLOCK * d);
     float *dk = scratch.take(d * n), *dv = scratch.take(d * n);
     T *narrow = scratch.take<T>(BLOCK * n / width);
+    E *sloped = in_place<E>(slopes, scratch, BLOCK * n);
+    float shares[BLOCK];
     const int64_t start = image * n * row + head * d;
     const E *q = from + start, *k = q + c, *v = k + c, *g = gradient + image * n * c + head * d;
     E *result = to + start;
@@ -186,22 +215,14 @@ void attend_gradient(const Shape &s, const E *from, const E *gradient, E *to) {
     const Dense<T> summed_keys = summed_rows(k, row, n, d, scratch.take<T>(d * n / width));
     for (int64_t first = 0; first < n; first += BLOCK) {
       const int64_t block = std::min(BLOCK, n - first);
-      const E *queries = q + first * row, *slope = g + first * c;
+      const E *queries = q + first * row, *dy = g + first * c;
       small_product(Strided<T>{reinterpret_cast<const T *>(queries), row / width, 1}, keys, n, weights, n, block, d / width, n, false);
-      softmax(weights, block, n, s.scale());
-      small_product(Strided<T>{reinterpret_cast<const T *>(slope), c / width, 1}, values, n, slopes, n, block, d / width, n, false);
-      Dense<T> rows = summed_rows(slope, c, block, d, room);
+      for (int64_t i = 0; i < block; i++) shares[i] = weigh<E>(weights + i * n, n, s.scale(), weights + i * n);
+      small_product(Strided<T>{reinterpret_cast<const T *>(dy), c / width, 1}, values, n, slopes, n, block, d / width, n, false);
+      for (int64_t i = 0; i < block; i++) slope(weights + i * n, slopes + i * n, n, shares[i], s.scale(), sloped + i * n);
+      Dense<T> rows = summed_rows(dy, c, block, d, room);
       small_product(transposed(weights, block, n, narrow), rows.at, rows.row, dv, d, n, block / width, d, first > 0);
-      for (int64_t i = 0; i < block; i++) {
-        const float *p = weights + i * n;
-        float *ds = slopes + i * n, inner = 0;
-#pragma omp simd reduction(+ : inner)
-        for (int64_t j = 0; j < n; j++) inner += p[j] * ds[j];
-        const float scale = s.scale();
-#pragma omp simd
-        for (int64_t j = 0; j < n; j++) ds[j] = scale * p[j] * (ds[j] - inner);
-      }
-      small_product(factor(slopes, block, n, narrow), summed_keys.at, summed_keys.row, dq, d, block, n / width, d, false);
+      small_product(Strided<T>{reinterpret_cast<const T *>(sloped), n / width, 1}, summed_keys.at, summed_keys.row, dq, d, block, n / width, d, false);
       put(dq, block, d, result + first * row, row);
       rows = summed_rows(queries, row, block, d, room);
       small_product(transposed(slopes, block, n, narrow), rows.at, rows.row, dk, d, n, block / width, d, first > 0);

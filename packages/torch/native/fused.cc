@@ -21,6 +21,15 @@ inline float mp_silu_slope(float x) {
   return s * (1.0f + x * (e * s)) * (1.0f / SILU_MAGNITUDE);
 }
 
+#ifdef __AVX512BF16__
+// The same of many numbers at a time, to bfloat16's precision.
+inline Lanes mp_silu(Lanes x) { return x * (1.0f / SILU_MAGNITUDE) * rough_reciprocal(1.0f + rough_exponential(-x)); }
+inline Lanes mp_silu_slope(Lanes x) {
+  const Lanes e = least(rough_exponential(-x), 1e30f), s = rough_reciprocal(1.0f + e);
+  return s * (1.0f + x * (e * s)) * (1.0f / SILU_MAGNITUDE);
+}
+#endif
+
 void put(const float *from, float *to, int64_t count) { std::copy_n(from, count, to); }
 void put(const float *from, BFloat16 *to, int64_t count) { narrow(from, to, count); }
 
@@ -31,7 +40,7 @@ KERNEL(MpSilu) {
   by_type(x, [&](auto type) {
     using E = decltype(type);
     const E *from = values<E>(x);
-    fill(room<E>(y), x.numel(), [=](int64_t i) { return mp_silu(from[i]); });
+    fill_from(room<E>(y), x.numel(), [=](auto read) { return mp_silu(read(from)); });
   });
   out.tensor(y);
 }
@@ -46,7 +55,7 @@ KERNEL(MpSiluGrad) {
   by_type(x, [&](auto type) {
     using E = decltype(type);
     const E *at = values<E>(of), *g = values<E>(gradient);
-    fill(room<E>(dx), dx.numel(), [=](int64_t i) { return g[i] * mp_silu_slope(at[i]); });
+    fill_from(room<E>(dx), dx.numel(), [=](auto read) { return read(g) * mp_silu_slope(read(at)); });
   });
   out.tensor(dx);
 }
@@ -71,6 +80,14 @@ KERNEL(ModulatedMpSilu) {
     const E *from = values<E>(x);
     E *to = room<E>(y);
     over_rows(rows, channels, [=](int64_t first, int64_t end) {
+      if constexpr (IN_LANES<E>) {
+        for (int64_t row = first; row < end; row++) {
+          const E *a = from + row * channels;
+          const float *s = by + row / pixels * channels;
+          fill_row_from(to + row * channels, channels, [=](auto read) { return mp_silu(read(a) * read(s)); });
+        }
+        return;
+      }
       // Products of several rows, then one long loop over them: the exponential wants many numbers at a time.
       const int64_t block = std::max<int64_t>(1, 2048 / channels);
       std::vector<float> product(block * channels);
@@ -123,20 +140,42 @@ KERNEL(ModulatedMpSiluGrad) {
         std::vector<float> result(channels);
         for (int64_t pixel = pixels * index / parts; pixel < pixels * (index + 1) / parts; pixel++) {
           const int64_t at = (image * pixels + pixel) * channels;
+          int64_t done = 0;
+#ifdef __AVX512BF16__
+          if constexpr (IN_LANES<E>)
+            for (; done + LANES <= channels; done += LANES) {
+              const Lanes x = load(from + at + done), by = load(s + done), slope = load(g + at + done) * mp_silu_slope(x * by);
+              store(to + at + done, slope * by);
+              store(sum + done, load(sum + done) + slope * x);
+            }
+#endif
+          if (done == channels) continue;
           float *d = result.data();
 #pragma omp simd
-          for (int64_t c = 0; c < channels; c++) {
+          for (int64_t c = done; c < channels; c++) {
             const float slope = g[at + c] * mp_silu_slope(from[at + c] * s[c]);
             d[c] = slope * s[c];
             sum[c] += slope * from[at + c];
           }
-          put(d, to + at, channels);
+          put(d + done, to + at + done, channels - done);
         }
       }
     });
   });
   out.tensor(dx);
   out.tensor(sums.sum(1));
+}
+
+/** Σ a·b over n numbers. */
+template <typename E>
+inline float inner(const E *a, const E *b, int64_t n) {
+  int64_t i = 0;
+  Lanes sums{};
+  if constexpr (std::is_same_v<E, float> || IN_LANES<E>)
+    for (; i + LANES <= n; i += LANES) sums += load(a + i) * load(b + i);
+  float sum = total(sums);
+  for (; i < n; i++) sum += a[i] * b[i];
+  return sum;
 }
 
 /** scale·x/(ε + |x|/√n) over the last axis, of n numbers. */
@@ -153,11 +192,8 @@ Tensor normalised(const Tensor &x, float epsilon, float scale) {
       for (int64_t row = first; row < end; row++) {
         const E *a = from + row * n;
         E *b = to + row * n;
-        float squared = 0;
-#pragma omp simd reduction(+ : squared)
-        for (int64_t c = 0; c < n; c++) squared += a[c] * a[c];
-        const float factor = scale / (epsilon + std::sqrt(squared) * root);
-        fill_row(b, n, [=](int64_t c) { return a[c] * factor; });
+        const float factor = scale / (epsilon + std::sqrt(inner(a, a, n)) * root);
+        fill_row_from(b, n, [=](auto read) { return read(a) * factor; });
       }
     });
   });
@@ -180,8 +216,8 @@ NormGradient normalised_gradient(const Tensor &x, const Tensor &dy, float epsilo
     const Tensor inner = (x * dy).sum(-1, true) / m;
     return {scale * (dy - x * (inner * root / norm.clamp_min(1e-30))) / m, inner.sum()};
   }
-  const Tensor dx = like(x), inner = at::empty({rows}, x.options().dtype(at::kFloat));
-  float *kept = room<float>(inner);
+  const Tensor dx = like(x), inners = at::empty({rows}, x.options().dtype(at::kFloat));
+  float *kept = room<float>(inners);
   by_type(x, [&](auto type) {
     using E = decltype(type);
     const E *from = values<E>(x), *g = values<E>(dy);
@@ -190,17 +226,14 @@ NormGradient normalised_gradient(const Tensor &x, const Tensor &dy, float epsilo
       for (int64_t row = first; row < end; row++) {
         const E *a = from + row * n, *d = g + row * n;
         E *b = to + row * n;
-        float squared = 0, dot = 0;
-#pragma omp simd reduction(+ : squared, dot)
-        for (int64_t c = 0; c < n; c++) squared += a[c] * a[c], dot += a[c] * d[c];
-        const float norm = std::sqrt(squared), m = epsilon + norm * root;
+        const float norm = std::sqrt(inner(a, a, n)), dot = inner(a, d, n), m = epsilon + norm * root;
         kept[row] = dot / m;
         const float straight = scale / m, along = norm > 0 ? scale * dot * root / (m * m * norm) : 0;
-        fill_row(b, n, [=](int64_t c) { return d[c] * straight - a[c] * along; });
+        fill_row_from(b, n, [=](auto read) { return read(d) * straight - read(a) * along; });
       }
     });
   });
-  return {dx, inner.sum()};
+  return {dx, inners.sum()};
 }
 
 KERNEL(PixelNorm) {

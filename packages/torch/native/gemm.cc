@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "scratch.h"
 #include "simd.h"
 
 namespace cm {
@@ -81,9 +82,10 @@ void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int6
   while (block > 4 * TILE_ROWS && (rows + block - 1) / block * panels < 4 * at::get_num_threads()) block /= 2;
   const int64_t tasks = (rows + block - 1) / block * panels;
   at::parallel_for(0, tasks, std::max<int64_t>(1, 8 * GRAIN / (block * depth * PANEL)), [&](int64_t first, int64_t end) {
-    const Tensor space = at::empty({(converts ? block * steps : 0) + (direct ? 0 : block * PANEL)}, at::dtype(at::kFloat));
-    T *narrow = room<T>(space);
-    float *sums = room<float>(space) + (converts ? block * steps : 0);
+    const int64_t of_left = converts ? block * steps : 0, of_sums = direct ? 0 : block * PANEL;
+    Scratch scratch(4 * (of_left + of_sums) + 64);
+    T *narrow = scratch.take<T>(of_left);
+    float *sums = scratch.take(of_sums);
     int64_t converted = -1;
     for (int64_t task = first; task < end; task++) {
       const int64_t from = task / panels * block, j = task % panels * PANEL;
@@ -117,8 +119,8 @@ Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, i
   const Tensor sums = at::empty({parts, rows, columns}, at::dtype(at::kFloat));
   float *to = sums.data_ptr<float>();
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-    const Tensor space = at::empty({ROWS / step * (rows + columns)}, at::dtype(at::kFloat));
-    T *left = room<T>(space), *right = left + ROWS / step * rows;
+    Scratch scratch(4 * ROWS / step * (rows + columns) + 64);
+    T *left = scratch.take<T>(ROWS / step * rows), *right = scratch.take<T>(ROWS / step * columns);
     for (int64_t part = begin; part < end; part++) {
       const int64_t start = depth * part / parts, stop = depth * (part + 1) / parts;
       for (int64_t from = start; from < stop; from += ROWS) {

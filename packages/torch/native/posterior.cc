@@ -108,7 +108,7 @@ KERNEL(PosteriorSums) {
   }
   const Float32Products exactly;
   const Tensor logits = at::mm(queries, rows.t());
-  if (!logits.is_cpu()) {
+  if (!own_loops(logits)) {
     const Sums after = composed(logits, rows, own, prior, before, begin);
     out.tensor(after.max), out.tensor(after.squares), out.tensor(after.sums);
     return;
@@ -174,7 +174,7 @@ KERNEL(ReferenceRows) {
   const Tensor bytes = given.contiguous().view(at::kByte);
   const int64_t count = bytes.size(0), n = bytes.size(1), width = n + 2;
   TORCH_CHECK(shift.numel() == n, "shift has shape ", shift.sizes(), ", expected [", n, "]");
-  if (!bytes.is_cpu()) {
+  if (!own_loops(bytes)) {
     const Tensor x = at::addcmul(shift, bytes.to(at::kFloat), at::full({}, 1 / 127.5, shift.options()));
     out.tensor(at::cat({x, x.square().sum({1}, true, at::kDouble).to(at::kFloat), at::ones({count, 1}, x.options())}, 1));
     return;

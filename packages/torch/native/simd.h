@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#ifdef __AVX512BF16__
+#ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
@@ -44,6 +44,19 @@ typedef float LanesInMemory __attribute__((vector_size(LANES * 4), aligned(4), m
 inline Lanes load(const float *at) { return *reinterpret_cast<const LanesInMemory *>(at); }
 inline void store(float *at, Lanes x) { *reinterpret_cast<LanesInMemory *>(at) = x; }
 
+/** The sum of all, by halves. */
+inline float total(Lanes x) {
+#ifdef __AVX512F__
+  return _mm512_reduce_add_ps((__m512)x);
+#else
+  float parts[LANES];
+  store(parts, x);
+  for (int64_t half = LANES / 2; half > 0; half /= 2)
+    for (int64_t i = 0; i < half; i++) parts[i] += parts[i + half];
+  return parts[0];
+#endif
+}
+
 inline Lanes multiply_add(float a, Lanes b, Lanes sum) { return sum + a * b; }
 
 /** Two bfloat16 numbers that follow each other along the sum, the first one below: what a product of bfloat16 multiplies at a time. */
@@ -66,14 +79,73 @@ inline Lanes load(const BFloat16 *at) {
 inline void store(BFloat16 *at, Lanes x) {
   _mm256_storeu_si256(reinterpret_cast<__m256i *>(at), (__m256i)_mm512_cvtneps_pbh(x));
 }
+/** LANES numbers rounded to bfloat16. */
+using Halves = __m256i;
+inline Halves halved(Lanes x) { return (__m256i)_mm512_cvtneps_pbh(x); }
 /** LANES numbers in the lower halves, and as many in the upper ones. */
+inline Pairs paired(Halves low, Halves high) {
+  const __m512i order = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  return _mm512_permutex2var_epi16(_mm512_castsi256_si512(low), order, _mm512_castsi256_si512(high));
+}
 inline Pairs paired(Lanes low, Lanes high) {
   const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
+
+/** exp(x), its 2^r to 3e-6 relative: more than enough for what is rounded to bfloat16. 2^n·2^r, n the nearest whole number; ∞ and 0 beyond float32's range. */
+inline Lanes rough_exponential(Lanes x) {
+  const Lanes t = x * 1.44269504088896341f;
+  const Lanes n = (Lanes)_mm512_roundscale_ps((__m512)t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const Lanes r = t - n;
+  Lanes p = 9.6003955e-3f * r + 5.5916894e-2f;
+  p = p * r + 2.4023718e-1f;
+  p = p * r + 6.9312199e-1f;
+  p = p * r + 1.0f;
+  return (Lanes)_mm512_scalef_ps((__m512)p, (__m512)n);
+}
+/** 1/x to 2⁻¹⁴ relative. */
+inline Lanes rough_reciprocal(Lanes x) { return (Lanes)_mm512_rcp14_ps((__m512)x); }
+inline Lanes least(Lanes a, float b) { return (Lanes)_mm512_min_ps((__m512)a, _mm512_set1_ps(b)); }
 #else
 constexpr bool HAS_PAIRS = false;
 #endif
+
+/** Whether numbers of E are computed LANES at a time by this package: compilers vectorise loops over float32 themselves. */
+template <typename E>
+constexpr bool IN_LANES = HAS_PAIRS && std::is_same_v<E, BFloat16>;
+
+/** Numbers in memory as a kernel's formula reads them, one by one or LANES at a time: it is written once for both. */
+struct NumberAt {
+  int64_t i;
+  template <typename E>
+  float operator()(const E *from) const { return from[i]; }
+};
+struct LanesAt {
+  int64_t i;
+  template <typename E>
+  Lanes operator()(const E *from) const { return load(from + i); }
+};
+
+/** to[i] = f(a reader at i) for i below count. */
+template <typename E, typename F>
+inline void fill_row_from(E *to, int64_t count, F f) {
+#ifdef __AVX512BF16__
+  if constexpr (IN_LANES<E>) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) store(to + i, f(LanesAt{i}));
+    for (; i < count; i++) to[i] = f(NumberAt{i});
+    return;
+  }
+#endif
+  fill_row(to, count, [=](int64_t i) { return f(NumberAt{i}); });
+}
+/** The same on libtorch's threads. */
+template <typename E, typename F>
+void fill_from(E *to, int64_t count, F f) {
+  at::parallel_for(0, count, GRAIN, [&](int64_t from, int64_t end) {
+    fill_row_from(to + from, end - from, [&](auto at) { return f(decltype(at){from + at.i}); });
+  });
+}
 
 /** What products of tensors of E multiply: numbers, or pairs of them. */
 template <typename E>
@@ -97,30 +169,56 @@ struct Strided {
 template <typename T>
 Strided(const T *, int64_t, int64_t) -> Strided<T>;
 
-template <int ROWS, int VECTORS, typename T>
-inline void product_tile(const Strided<T> &a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t depth, bool add) {
+// Every short loop is unrolled at once: else GCC keeps the sums on the stack before and after the long one. Not inlined: where strides are known it
+// would gather the first factor into vectors.
+template <int ROWS, int VECTORS, bool ADD, typename T>
+[[gnu::noinline]] void product_tile(const Strided<T> &a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t depth) {
   Lanes sum[ROWS][VECTORS];
+#pragma GCC unroll 8
   for (int i = 0; i < ROWS; i++)
-    for (int j = 0; j < VECTORS; j++) sum[i][j] = add ? load(c + i * ldc + j * LANES) : Lanes{};
+#pragma GCC unroll 8
+    for (int j = 0; j < VECTORS; j++) {
+      if constexpr (ADD) sum[i][j] = load(c + i * ldc + j * LANES);
+      else sum[i][j] = Lanes{};
+    }
   const T *from = a.at;
   for (int64_t p = 0; p < depth; p++, from += a.column, b += ldb) {
     decltype(load(b)) row[VECTORS];
+#pragma GCC unroll 8
     for (int j = 0; j < VECTORS; j++) row[j] = load(b + j * LANES);
+#pragma GCC unroll 8
     for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 8
       for (int j = 0; j < VECTORS; j++) sum[i][j] = multiply_add(from[i * a.row], row[j], sum[i][j]);
   }
+#pragma GCC unroll 8
   for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 8
     for (int j = 0; j < VECTORS; j++) store(c + i * ldc + j * LANES, sum[i][j]);
 }
 
-template <int VECTORS, typename T>
-inline void product_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
-                            bool add) {
+template <int VECTORS, bool ADD, typename T>
+inline void product_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth) {
   for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a.at += TILE_ROWS * a.row, c += TILE_ROWS * ldc)
-    product_tile<TILE_ROWS, VECTORS>(a, b, ldb, c, ldc, depth, add);
+    product_tile<TILE_ROWS, VECTORS, ADD>(a, b, ldb, c, ldc, depth);
   for (; rows >= 2; rows -= 2, a.at += 2 * a.row, c += 2 * ldc)
-    product_tile<2, VECTORS>(a, b, ldb, c, ldc, depth, add);
-  if (rows > 0) product_tile<1, VECTORS>(a, b, ldb, c, ldc, depth, add);
+    product_tile<2, VECTORS, ADD>(a, b, ldb, c, ldc, depth);
+  if (rows > 0) product_tile<1, VECTORS, ADD>(a, b, ldb, c, ldc, depth);
+}
+
+template <bool ADD, typename T>
+inline void product_of_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth, int64_t columns) {
+  int64_t j = 0;
+  for (; j + TILE_VECTORS * LANES <= columns; j += TILE_VECTORS * LANES)
+    product_columns<TILE_VECTORS, ADD>(a, b + j, ldb, c + j, ldc, rows, depth);
+  for (; j + LANES <= columns; j += LANES) product_columns<1, ADD>(a, b + j, ldb, c + j, ldc, rows, depth);
+  if constexpr (std::is_same_v<T, float>)
+    for (; j < columns; j++)
+      for (int64_t i = 0; i < rows; i++) {
+        float sum = ADD ? c[i * ldc + j] : 0;
+        for (int64_t p = 0; p < depth; p++) sum += a.at[i * a.row + p * a.column] * b[p * ldb + j];
+        c[i * ldc + j] = sum;
+      }
 }
 
 /**
@@ -130,17 +228,8 @@ inline void product_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int
 template <typename T>
 inline void small_product(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
                           int64_t columns, bool add) {
-  int64_t j = 0;
-  for (; j + TILE_VECTORS * LANES <= columns; j += TILE_VECTORS * LANES)
-    product_columns<TILE_VECTORS>(a, b + j, ldb, c + j, ldc, rows, depth, add);
-  for (; j + LANES <= columns; j += LANES) product_columns<1>(a, b + j, ldb, c + j, ldc, rows, depth, add);
-  if constexpr (std::is_same_v<T, float>)
-    for (; j < columns; j++)
-      for (int64_t i = 0; i < rows; i++) {
-        float sum = add ? c[i * ldc + j] : 0;
-        for (int64_t p = 0; p < depth; p++) sum += a.at[i * a.row + p * a.column] * b[p * ldb + j];
-        c[i * ldc + j] = sum;
-      }
+  if (add) product_of_columns<true>(a, b, ldb, c, ldc, rows, depth, columns);
+  else product_of_columns<false>(a, b, ldb, c, ldc, rows, depth, columns);
 }
 
 }  // namespace cm

@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "scratch.h"
 #include "simd.h"
 
 namespace cm {
@@ -43,28 +44,39 @@ Tile tile_of(const Images &s, int64_t tile) {
   return {tile / (s.rows() * s.columns()), tile / s.columns() % s.rows(), tile % s.columns()};
 }
 
-/** put(place, channel, LANES numbers) of the transform of a tile's 4 × 4 inputs; inputs outside of the image are 0. */
-template <typename E, typename Put>
-void transform_inputs(const E *x, const Images &s, int64_t tile, Put put) {
+/** Where a tile's 4 × 4 inputs lie; those outside of the image are 0, and so are all of a tile that there is not. */
+template <typename E>
+struct Inputs {
+  const E *at[4][4];
+};
+template <typename E>
+Inputs<E> inputs_of(const E *x, const Images &s, int64_t tile, bool exists = true) {
   const auto [image, row, column] = tile_of(s, tile);
   static const std::vector<E> nothing(MOST_CHANNELS, E{});
-  const E *at[4][4];
+  Inputs<E> inputs;
   for (int64_t i = 0; i < 4; i++)
     for (int64_t j = 0; j < 4; j++) {
       const int64_t h = 2 * row + i - 1, w = 2 * column + j - 1;
-      const bool inside = h >= 0 && h < s.height && w >= 0 && w < s.width;
-      at[i][j] = inside ? x + ((image * s.height + h) * s.width + w) * s.channels : nothing.data();
+      const bool inside = exists && h >= 0 && h < s.height && w >= 0 && w < s.width;
+      inputs.at[i][j] = inside ? x + ((image * s.height + h) * s.width + w) * s.channels : nothing.data();
     }
-  for (int64_t c = 0; c < s.channels; c += LANES) {
-    Lanes t[4][4];
-    for (int j = 0; j < 4; j++) {
-      const Lanes d0 = load(at[0][j] + c), d1 = load(at[1][j] + c), d2 = load(at[2][j] + c), d3 = load(at[3][j] + c);
-      t[0][j] = d0 - d2, t[1][j] = d1 + d2, t[2][j] = d2 - d1, t[3][j] = d1 - d3;
-    }
-    for (int i = 0; i < 4; i++) {
-      put(4 * i, c, t[i][0] - t[i][2]), put(4 * i + 1, c, t[i][1] + t[i][2]);
-      put(4 * i + 2, c, t[i][2] - t[i][1]), put(4 * i + 3, c, t[i][1] - t[i][3]);
-    }
+  return inputs;
+}
+
+/** put(place, LANES numbers) of the transform of a tile's inputs, from a channel on. */
+template <typename E, typename Put>
+inline void transform(const Inputs<E> &inputs, int64_t c, Put put) {
+  Lanes t[4][4];
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) {
+    const auto in = [&](int i) { return load(inputs.at[i][j] + c); };
+    const Lanes d1 = in(1), d2 = in(2);
+    t[0][j] = in(0) - d2, t[1][j] = d1 + d2, t[2][j] = d2 - d1, t[3][j] = d1 - in(3);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    put(4 * i, t[i][0] - t[i][2]), put(4 * i + 1, t[i][1] + t[i][2]);
+    put(4 * i + 2, t[i][2] - t[i][1]), put(4 * i + 3, t[i][1] - t[i][3]);
   }
 }
 
@@ -88,21 +100,35 @@ void transform_outputs(const float *from, int64_t step, const Images &s, int64_t
   }
 }
 
-/** put(place, channel, LANES numbers) of A·dy·Aᵀ, dy a tile's 2 × 2 outputs' gradients: the transpose of transform_outputs. */
-template <typename E, typename Put>
-void transform_gradients(const E *dy, const Images &s, int64_t tile, Put put) {
+/** Where the gradients of a tile's 2 × 2 outputs lie. */
+template <typename E>
+struct Gradients {
+  const E *at[2][2];
+};
+template <typename E>
+Gradients<E> gradients_of(const E *dy, const Images &s, int64_t tile, bool exists = true) {
   const auto [image, row, column] = tile_of(s, tile);
-  const E *from = dy + ((image * s.height + 2 * row) * s.width + 2 * column) * s.channels;
-  for (int64_t c = 0; c < s.channels; c += LANES) {
-    Lanes t[4][2];
-    for (int j = 0; j < 2; j++) {
-      const Lanes g0 = load(from + j * s.channels + c), g1 = load(from + (s.width + j) * s.channels + c);
-      t[0][j] = g0, t[1][j] = g0 + g1, t[2][j] = g0 - g1, t[3][j] = -g1;
-    }
-    for (int i = 0; i < 4; i++) {
-      put(4 * i, c, t[i][0]), put(4 * i + 1, c, t[i][0] + t[i][1]);
-      put(4 * i + 2, c, t[i][0] - t[i][1]), put(4 * i + 3, c, -t[i][1]);
-    }
+  static const std::vector<E> nothing(MOST_CHANNELS, E{});
+  Gradients<E> gradients;
+  for (int64_t i = 0; i < 2; i++)
+    for (int64_t j = 0; j < 2; j++)
+      gradients.at[i][j] = exists ? dy + ((image * s.height + 2 * row + i) * s.width + 2 * column + j) * s.channels : nothing.data();
+  return gradients;
+}
+
+/** put(place, LANES numbers) of A·dy·Aᵀ, from a channel on: the transpose of transform_outputs. */
+template <typename E, typename Put>
+inline void transform(const Gradients<E> &gradients, int64_t c, Put put) {
+  Lanes t[4][2];
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; j++) {
+    const Lanes g0 = load(gradients.at[0][j] + c), g1 = load(gradients.at[1][j] + c);
+    t[0][j] = g0, t[1][j] = g0 + g1, t[2][j] = g0 - g1, t[3][j] = -g1;
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    put(4 * i, t[i][0]), put(4 * i + 1, t[i][0] + t[i][1]);
+    put(4 * i + 2, t[i][0] - t[i][1]), put(4 * i + 3, -t[i][1]);
   }
 }
 
@@ -181,10 +207,27 @@ template <typename F>
 void over_blocks(const Images &s, int64_t block, int64_t bytes, F f) {
   const int64_t blocks = (s.tiles() + block - 1) / block;
   at::parallel_for(0, blocks, 1, [&](int64_t first, int64_t end) {
-    const Tensor room = at::empty({bytes}, at::dtype(at::kByte));
-    for (int64_t b = first; b < end; b++) f(b * block, std::min(block, s.tiles() - b * block), room.data_ptr<uint8_t>());
+    uint8_t *room = Scratch(bytes).take<uint8_t>(bytes);
+    for (int64_t b = first; b < end; b++) f(b * block, std::min(block, s.tiles() - b * block), room);
   });
 }
+
+/** Of what lies at `given`, all channels' transforms to `to`, the places `step` apart. */
+template <typename Given, typename E>
+void transform_all(const Given &given, int64_t channels, E *to, int64_t step) {
+  for (int64_t c = 0; c < channels; c += LANES) transform(given, c, [=](int place, Lanes x) { store(to + place * step + c, x); });
+}
+#ifdef __AVX512BF16__
+/** The same of two tiles, in pairs. */
+template <typename Given>
+void transform_pair(const Given &given, const Given &next, int64_t channels, Pair16 *to, int64_t step) {
+  for (int64_t c = 0; c < channels; c += LANES) {
+    Halves first[PLACES];
+    transform(given, c, [&](int place, Lanes x) { first[place] = halved(x); });
+    transform(next, c, [&, to](int place, Lanes x) { store(to + place * step + c, paired(first[place], halved(x))); });
+  }
+}
+#endif
 
 template <typename E>
 void forward(const Tensor &x, const Tensor &u, const Tensor &y) {
@@ -199,40 +242,13 @@ void forward(const Tensor &x, const Tensor &u, const Tensor &y) {
   over_blocks(s, block, transformed * sizeof(E) + PLACES * block * outputs * sizeof(float), [&](int64_t first, int64_t tiles, uint8_t *room) {
     E *v = reinterpret_cast<E *>(room);
     float *m = reinterpret_cast<float *>(v + transformed);
-    for (int64_t i = 0; i < tiles; i++)
-      transform_inputs(from, s, first + i, [=](int place, int64_t c, Lanes x) { store(v + (place * block + i) * channels + c, x); });
+    for (int64_t i = 0; i < tiles; i++) transform_all(inputs_of(from, s, first + i), channels, v + i * channels, block * channels);
     for (int place = 0; place < PLACES; place++)
       small_product(Strided{reinterpret_cast<const T *>(v + place * block * channels), depth, 1}, weights + place * depth * outputs,
                     outputs, m + place * block * outputs, outputs, tiles, depth, outputs, false);
     for (int64_t i = 0; i < tiles; i++) transform_outputs(m + i * outputs, block * outputs, out, first + i, to);
   });
 }
-
-/** Where tile i of a block has its numbers for a sum over tiles. */
-template <typename T>
-struct OverTiles {
-  T *at;
-  int64_t block, channels;
-  /** Of the first tile of a pair, until the second comes. */
-  std::vector<float> first = std::vector<float>(HAS_PAIRS && !std::is_same_v<T, float> ? PLACES * channels : 0);
-
-  void put(int64_t i, int place, int64_t c, Lanes x) {
-    if constexpr (std::is_same_v<T, float>) store(at + (place * block + i) * channels + c, x);
-#ifdef __AVX512BF16__
-    else {
-      float *low = first.data() + place * channels + c;
-      if (i % 2 == 0) store(low, x);
-      else store(at + (place * block + i) / 2 * channels + c, paired(load(low), x));
-    }
-#endif
-  }
-  /** After the last of `tiles`: a pair of which there is but the first gets 0 as its second. */
-  void finish(int64_t tiles) {
-    if (std::is_same_v<T, float> || tiles % 2 == 0) return;
-    for (int place = 0; place < PLACES; place++)
-      for (int64_t c = 0; c < channels; c += LANES) put(tiles, place, c, Lanes{});
-  }
-};
 
 template <typename E>
 Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
@@ -242,25 +258,35 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
   const int64_t channels = s.channels, outputs = out.channels, block = block_of(s, outputs);
   // Each thread sums over its own tiles; the sums of all are added in order, so that the result does not depend on timing.
   const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), s.tiles() / block));
-  const Tensor du = at::zeros({threads, PLACES, channels, outputs}, at::dtype(at::kFloat));
+  const Tensor du = at::empty({threads, PLACES, channels, outputs}, at::dtype(at::kFloat));
   const E *from = values<E>(x), *gradient = values<E>(dy);
   float *to = du.data_ptr<float>();
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
-    const Tensor space = at::empty({PLACES * block * (channels + outputs) / width}, at::dtype(at::kFloat));
-    T *v = room<T>(space), *m = v + PLACES * block * channels / width;
-    OverTiles<T> inputs{v, block, channels}, gradients{m, block, outputs};
+    const int64_t size = PLACES * block / width;
+    T *v = Scratch(size * (channels + outputs) * sizeof(T)).take<T>(size * (channels + outputs)), *m = v + size * channels;
     for (int64_t thread = begin; thread < end; thread++) {
-      const int64_t last = s.tiles() * (thread + 1) / threads;
-      for (int64_t first = s.tiles() * thread / threads; first < last; first += block) {
+      const int64_t start = s.tiles() * thread / threads, last = s.tiles() * (thread + 1) / threads;
+      for (int64_t first = start; first < last; first += block) {
         const int64_t tiles = std::min(block, last - first), depth = (tiles + width - 1) / width;
-        for (int64_t i = 0; i < tiles; i++) {
-          transform_inputs(from, s, first + i, [&](int place, int64_t c, Lanes x) { inputs.put(i, place, c, x); });
-          transform_gradients(gradient, out, first + i, [&](int place, int64_t c, Lanes x) { gradients.put(i, place, c, x); });
+        for (int64_t i = 0; i < depth; i++) {
+          const int64_t tile = first + i * width;
+          T *at = v + i * channels, *slope = m + i * outputs;
+#ifdef __AVX512BF16__
+          if constexpr (width == 2) {
+            // After the last tile comes one of zeros where their number is odd.
+            const bool next = tile + 1 < last;
+            transform_pair(inputs_of(from, s, tile), inputs_of(from, s, tile + 1, next), channels, at, block / width * channels);
+            transform_pair(gradients_of(gradient, out, tile), gradients_of(gradient, out, tile + 1, next), outputs, slope, block / width * outputs);
+          }
+#endif
+          if constexpr (width == 1) {
+            transform_all(inputs_of(from, s, tile), channels, at, block * channels);
+            transform_all(gradients_of(gradient, out, tile), outputs, slope, block * outputs);
+          }
         }
-        inputs.finish(tiles), gradients.finish(tiles);
         for (int place = 0; place < PLACES; place++)
           small_product(Strided<T>{v + place * block / width * channels, 1, channels}, m + place * block / width * outputs, outputs,
-                        to + (thread * PLACES + place) * channels * outputs, outputs, channels, depth, outputs, true);
+                        to + (thread * PLACES + place) * channels * outputs, outputs, channels, depth, outputs, first > start);
       }
     }
   });

@@ -59,6 +59,20 @@ const KERNELS: readonly [string, Record<string, number[]>, object?][] = [
   ['BatchMatMul', { a: [40, 64], b: [64, 32] }, { transposeA: false, transposeB: false }],
 ];
 
+/** A chunk of references, numbers 6 to 25, for eight queries: some own samples lie in it, some rows have sums from before, one has none. */
+function posterior(prior: number[]): tf.NamedTensorMap {
+  const normal = (shape: number[], scale: number, seed: number) => tf.randomNormal(shape, 0, scale, 'float32', seed);
+  return {
+    queries: normal([8, 34], 1, 1),
+    rows: normal([20, 34], 1, 2),
+    own: tf.tensor1d([0, 6, 7, 25, 26, 10, -1, 12], 'int32'),
+    max: tf.tensor2d([0, 3, -2, 60, -1, 0, Number.NEGATIVE_INFINITY, 1], [8, 1]),
+    squares: tf.tensor2d([1, 1, 0.5, 1, 2, 1, 0, 1], [8, 1]),
+    sums: normal([8, 34], 1, 3),
+    ...(prior.length > 0 && { prior: normal(prior, 1, 4) }),
+  };
+}
+
 /** What convolutions give is held in bfloat16 where that is the precision: x, by the identity. */
 function held(x: tf.Tensor): tf.Tensor {
   const pixels = tf.reshape(x, [1, x.size / 16, 1, 16]) as tf.Tensor4D;
@@ -74,6 +88,39 @@ describe.skipIf(!isInstalled())('the compositions for GPUs (left out where `cm-t
   afterAll(() => {
     backend().numbers(0, 'compose', false);
     configureTorch({});
+  });
+
+  it('give the same weights, sums and references of the stable target', () => {
+    configureTorch({ threads: 2 });
+    const bytes = tf.tensor2d(
+      Uint8Array.from({ length: 5 * 300 }, (_, i) => (i * 37) % 256),
+      [5, 300],
+      'bool',
+    );
+    const cases: [string, tf.NamedTensorMap, tf.NamedAttrMap][] = [
+      ...[[], [30], [8, 30]].map((prior): [string, tf.NamedTensorMap, tf.NamedAttrMap] => [
+        'PosteriorSums',
+        posterior(prior),
+        { begin: 6 },
+      ]),
+      ['ReferenceRows', { bytes, shift: tf.linspace(-1, 1, 300) }, {}],
+    ];
+    for (const [name, inputs, attributes] of cases) {
+      const run = (composed: boolean) => {
+        backend().numbers(0, 'compose', composed);
+        const results = tf.engine().runKernel(name, inputs, attributes);
+        return (Array.isArray(results) ? results : [results]) as tf.Tensor[];
+      };
+      const [own, composed] = [run(false), run(true)];
+      expect(own.length).toBe(name === 'PosteriorSums' ? 3 : 1);
+      own.forEach((y, i) => {
+        const [a, b] = [y.dataSync(), composed[i]!.dataSync()];
+        expect(composed[i]!.shape, name).toEqual(y.shape);
+        for (let j = 0; j < a.length; j++)
+          if (a[j] !== b[j])
+            expect(Math.abs(a[j]! - b[j]!), `${name}, result ${i}`).toBeLessThan(2e-5 * Math.max(1, Math.abs(a[j]!)));
+      });
+    }
   });
 
   it.each([
