@@ -77,8 +77,8 @@ BINARY(add, wasm_f32x4_add)
 BINARY(subtract, wasm_f32x4_sub)
 BINARY(multiply, wasm_f32x4_mul)
 BINARY(divide, wasm_f32x4_div)
-BINARY(maximum, wasm_f32x4_max)
-BINARY(minimum, wasm_f32x4_min)
+BINARY(maximum, maximum4)
+BINARY(minimum, minimum4)
 
 /** Four lanes' masks as four bytes of 0 or 1. */
 INLINE v128_t mask_bytes(v128_t mask) {

@@ -49,14 +49,14 @@ static void top_body(const void *arguments, int from, int to, int thread) {
     }
     const int own = chunk->own[row] - chunk->begin;
     if (own >= 0 && own < size) logits[own] = NONE;
-    // wasm_f32x4_max gives NaN where there is one, which then is larger than all, and counts.
+    // maximum4 gives NaN where there is one, which then is larger than all, and counts.
     f32x4 even = splat4(NONE), odd = even;
     int j = 0;
-    for (; j + 8 <= size; j += 8) even = wasm_f32x4_max(even, load4(logits + j)), odd = wasm_f32x4_max(odd, load4(logits + j + 4));
-    for (; j < size; j++) even = wasm_f32x4_max(even, splat_load4(logits + j));
-    even = wasm_f32x4_max(even, odd);
-    even = wasm_f32x4_max(even, wasm_i32x4_shuffle(even, even, 2, 3, 0, 1));
-    const float highest = wasm_f32x4_extract_lane(wasm_f32x4_max(even, wasm_i32x4_shuffle(even, even, 1, 0, 3, 2)), 0);
+    for (; j + 8 <= size; j += 8) even = maximum4(even, load4(logits + j)), odd = maximum4(odd, load4(logits + j + 4));
+    for (; j < size; j++) even = maximum4(even, splat_load4(logits + j));
+    even = maximum4(even, odd);
+    even = maximum4(even, wasm_i32x4_shuffle(even, even, 2, 3, 0, 1));
+    const float highest = wasm_f32x4_extract_lane(maximum4(even, wasm_i32x4_shuffle(even, even, 1, 0, 3, 2)), 0);
     const float top = highest <= chunk->max[row] ? chunk->max[row] : highest;
     chunk->top[row] = top;
     chunk->top_squares[row] = chunk->squares[row];

@@ -94,11 +94,11 @@ static void max_body(const void *arguments, int from, int to, int thread) {
     if (inner == 1) {
       f32x4 a = lowest, b = lowest;
       int m = 0;
-      for (; m + 8 <= middle; m += 8) a = wasm_f32x4_max(a, load4(x + m)), b = wasm_f32x4_max(b, load4(x + m + 4));
-      for (; m < middle; m++) a = wasm_f32x4_max(a, splat4(x[m]));
-      a = wasm_f32x4_max(a, b);
-      a = wasm_f32x4_max(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
-      a = wasm_f32x4_max(a, wasm_i32x4_shuffle(a, a, 1, 0, 3, 2));
+      for (; m + 8 <= middle; m += 8) a = maximum4(a, load4(x + m)), b = maximum4(b, load4(x + m + 4));
+      for (; m < middle; m++) a = maximum4(a, splat4(x[m]));
+      a = maximum4(a, b);
+      a = maximum4(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
+      a = maximum4(a, wasm_i32x4_shuffle(a, a, 1, 0, 3, 2));
       *y = wasm_f32x4_extract_lane(a, 0);
       continue;
     }
@@ -106,12 +106,12 @@ static void max_body(const void *arguments, int from, int to, int thread) {
     const int end = min_int(inner, i + RUN);
     for (; i + 4 <= end; i += 4) {
       f32x4 a = lowest;
-      for (int m = 0; m < middle; m++) a = wasm_f32x4_max(a, load4(x + m * inner + i));
+      for (int m = 0; m < middle; m++) a = maximum4(a, load4(x + m * inner + i));
       store4(y + i, a);
     }
     for (; i < end; i++) {
       f32x4 a = lowest;
-      for (int m = 0; m < middle; m++) a = wasm_f32x4_max(a, splat4(x[m * inner + i]));
+      for (int m = 0; m < middle; m++) a = maximum4(a, splat4(x[m * inner + i]));
       y[i] = wasm_f32x4_extract_lane(a, 0);
     }
   }

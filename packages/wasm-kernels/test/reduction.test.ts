@@ -29,6 +29,10 @@ it('of integers is left to tfjs', () => expectSameAsOnCpu(() => tf.sum(tf.range(
 it('the maximum of a NaN and of nothing', async () => {
   await useWasm();
   expect([...tf.max(tf.tensor2d([1, Number.NaN, 3, 5], [2, 2]), 0).dataSync()]).toEqual([3, Number.NaN]);
+  for (let at = 0; at < 11; at++) {
+    const values = Array.from({ length: 11 }, (_, i) => (i === at ? Number.NaN : i));
+    expect(tf.max(tf.tensor1d(values)).dataSync()[0]).toBeNaN();
+  }
   expect([...tf.max(tf.zeros([0, 2]), 0).dataSync()]).toEqual([Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]);
 });
 
