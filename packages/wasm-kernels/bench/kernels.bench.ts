@@ -1,9 +1,10 @@
-// GFLOP/s of this package's kernels, best and median, and their share of the cores' peak: npx tsx bench/kernels.bench.ts [pattern of names]
-// On one thread and on all, with plain and with relaxed SIMD; KERNELS='plain 1, relaxed 2' chooses others, stock among them, and MS how long
-// each is measured. The kernels take turns in rounds, each visit between two measurements of the peak (multiply-adds of 128 bits on registers,
+// GFLOP/s of this package's kernels, best and median, and their share of the cores' peak: npx tsx packages/wasm-kernels/bench/kernels.bench.ts [pattern of names]
+// tfjs's own, then these on one thread and on all, with plain and with relaxed SIMD; KERNELS='plain 1, relaxed 2' chooses, and MS how long each is
+// measured. The kernels take turns in rounds, each visit between two measurements of the peak (multiply-adds of 128 bits on registers,
 // fused where the engine has them, on one core, times the threads): a core that others slow down lowers both. The share is the median over the rounds.
 import '@tensorflow/tfjs-backend-wasm';
 import * as tf from '@tensorflow/tfjs-core';
+import { tableOf } from '../../../tools/testing/src/markdown';
 import { registerWasmKernels, setWasmBackend } from '../src';
 import { multiplyAddPeak } from './peak';
 
@@ -35,7 +36,7 @@ const kernels = [
 ];
 const stock = new Map(kernels.map((kernel) => [kernel, tf.getKernel(kernel, 'wasm') as tf.KernelConfig | undefined]));
 const { threads: most } = await setWasmBackend();
-const chosen = process.env.KERNELS ?? `plain 1, plain ${most}, relaxed 1, relaxed ${most}`;
+const chosen = process.env.KERNELS ?? `stock 1, plain 1, plain ${most}, relaxed 1, relaxed ${most}`;
 
 function matrixProduct(m: number, n: number, k: number, transposeA: boolean, transposeB: boolean, batch = 1): Subject {
   return {
@@ -100,7 +101,8 @@ const subjects = (): Subject[] => [
 ];
 
 const measured = subjects().filter(({ name }) => only.test(name));
-const rows: Record<string, Record<string, string>> = {};
+const rows: Record<string, Record<string, string>> = Object.fromEntries(measured.map(({ name }) => [name, {}]));
+const digits = (rate: number) => rate.toFixed(rate < 10 ? 1 : 0);
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
 for (const column of chosen.split(', ')) {
   const [simd, threads] = column.split(' ');
@@ -109,10 +111,12 @@ for (const column of chosen.split(', ')) {
     // Time for the workers to come.
     await new Promise((resolve) => setTimeout(resolve, 300));
   }
-  const cores = simd === 'stock' ? 1 : Number(threads);
+  const cores = Number(threads);
+  const heading = simd === 'stock' ? 'tfjs’s kernels' : `${simd} SIMD, threads: ${threads}`;
   const results = new Map(measured.map((subject) => [subject, { rates: [] as number[], shares: [] as number[] }]));
   // The first round is the one that V8 optimises by.
-  for (let round = 0; round <= rounds; round++)
+  const turns = simd === 'stock' ? 1 : rounds;
+  for (let round = 0; round <= turns; round++)
     for (const subject of measured) {
       const { kernel, inputs, attrs, flop } = subject;
       const { kernelFunc } = (simd === 'stock' ? stock.get(kernel) : tf.getKernel(kernel, 'wasm')) ?? {};
@@ -135,8 +139,7 @@ for (const column of chosen.split(', ')) {
     if (rates.length > 0)
       rows[name] = {
         ...rows[name],
-        [column]: `${Math.max(...rates).toFixed(1)} ${median(rates).toFixed(1)} ${median(shares).toFixed(2)}`,
+        [heading]: `${digits(Math.max(...rates))} (${digits(median(rates))}), ${median(shares).toFixed(2)}`,
       };
 }
-console.log(process.version);
-console.table(rows);
+console.log(tableOf(`Node ${process.versions.node}: GFLOP/s`, rows));
