@@ -48,7 +48,7 @@ export function checkInput(
 }
 
 /** Backends on which looking at labels costs little; elsewhere a label out of range counts as no class. */
-const inMainMemory = new Set(['cpu', 'wasm', 'torch']);
+const inMainMemory = new Set(['cpu', 'wasm', 'torch', 'tensorflow']);
 
 /** Labels [batch] as rows [batch, classes]: 1 where the class is, zeros for −1. */
 export function classRows(labels: tf.Tensor1D, classes: number): tf.Tensor2D {

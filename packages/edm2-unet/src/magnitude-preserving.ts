@@ -70,13 +70,13 @@ function magnitude(x: tf.Tensor, epsilon: number) {
   return { norm, m: tf.add(tf.mul(norm, 1 / Math.sqrt(x.shape[x.rank - 1]!)), epsilon) };
 }
 
-/** dy/m − x·(x·dy)/(m²·|x|·√C); the second term is 0 at x = 0. */
+/** dy/m − x·(x·dy)/(m²·|x|·√C); the second term is 0 at x = 0. What divides it stays a normal number: engines may take those below for 0. */
 function pixelNormGradient(x: tf.Tensor, dy: tf.Tensor, epsilon: number): tf.Tensor {
   return tf.tidy(() => {
     const { norm, m } = magnitude(x, epsilon);
     const pull = tf.div(
       tf.sum(tf.mul(x, dy), -1, true),
-      tf.mul(tf.mul(tf.square(m), tf.maximum(norm, 1e-30)), Math.sqrt(x.shape[x.rank - 1]!)),
+      tf.mul(tf.mul(tf.square(m), tf.maximum(norm, 1e-20)), Math.sqrt(x.shape[x.rank - 1]!)),
     );
     return tf.sub(tf.div(dy, m), tf.mul(x, pull));
   });

@@ -67,9 +67,30 @@ const fromTheLast =
     return original({ inputs, backend, attrs: { ...attrs, axis: axis < 0 ? axis + rank : axis } as tf.NamedAttrMap });
   };
 
+/** Average pooling's gradient, divided by the whole window at the edge too: that of the padded images, of which the images are a part. */
+const ofWholeWindows =
+  (original: tf.KernelFunc): tf.KernelFunc =>
+  ({ inputs, backend, attrs = {} }) => {
+    const { filterSize, strides, pad, dimRoundingMode } = attrs as unknown as tf.AvgPoolAttrs;
+    const shape = inputs.input!.shape as [number, number, number, number];
+    const { padInfo } = tf.backend_util.computePool2DInfo(shape, filterSize, strides, 1, pad, dimRoundingMode);
+    const { top, bottom, left, right } = padInfo;
+    if (top + bottom + left + right === 0) return original({ inputs, backend, attrs });
+    return tf.tidy(() => {
+      const input = tf.pad(inputs.input as tf.Tensor4D, [
+        [0, 0],
+        [top, bottom],
+        [left, right],
+        [0, 0],
+      ]);
+      const whole = original({ inputs: { ...inputs, input }, backend, attrs: { ...attrs, pad: 'valid' } });
+      return tf.slice(whole as tf.Tensor, [0, top, left, 0], shape);
+    });
+  };
+
 /**
- * Makes kernels of tfjs-node do what tfjs's other backends do, where tfjs-node 4.22 throws: convolutions and their gradients with padding in
- * numbers, and gathering along an axis that is counted from the last.
+ * Makes kernels of tfjs-node do what tfjs's other backends do, where tfjs-node 4.22 throws or does another thing: convolutions and their gradients with
+ * padding in numbers, gathering along an axis that is counted from the last, and average pooling's gradient over the edge.
  */
 export function correctKernels(): void {
   for (const name of [
@@ -83,4 +104,5 @@ export function correctKernels(): void {
     correct(name, padded);
   }
   correct(tf.GatherV2, fromTheLast);
+  correct(tf.AvgPoolGrad, ofWholeWindows);
 }
