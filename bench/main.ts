@@ -62,7 +62,7 @@ const options = new Command('pnpm bench')
   .option('--pages', 'writes the pages from the results that are kept, and measures nothing', false)
   .addHelpText(
     'after',
-    '\nPackages have to be built (pnpm build) and backends set up (pnpm torch:setup, pnpm tensorflow:setup). All of it takes about FORTY minutes on two cores.',
+    '\nPackages have to be built (pnpm build) and backends set up (pnpm torch:setup, pnpm tensorflow:setup). All of it takes about forty minutes on two cores.',
   )
   .parse()
   .opts<Options>();
