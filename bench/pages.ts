@@ -156,7 +156,7 @@ function elsewhereTable(): string {
     const having = pages.filter((page) => readFileSync(inRepository(page), 'utf8').includes(`<!-- bench: ${name} -->`));
     return [what, having.map(link).join(', '), `\`pnpm bench --only ${name}\``];
   });
-  return markdownTable(['what', 'page', 'command'], rows);
+  return markdownTable(['what', 'page', 'command'], rows, 3);
 }
 
 /** A page whose blocks, between `<!-- bench: name -->` and `<!-- /bench -->`, are those given. @throws Error naming a block that there is not */

@@ -1,12 +1,16 @@
-/** A Markdown table, laid out as a formatter would, all columns but the first to the right. */
-export function markdownTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+/** A Markdown table, laid out as a formatter would: so many columns of text to the left, the others to the right. */
+export function markdownTable(
+  head: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+  ofText = 1,
+): string {
   const cells = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => [...row[column]!].length)));
   const line = (row: readonly string[]) => `| ${row.join(' | ')} |`;
   const padded = cells.map((row) =>
-    line(row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))),
+    line(row.map((cell, i) => (i < ofText ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))),
   );
-  const rule = line(widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)));
+  const rule = line(widths.map((width, i) => (i < ofText ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`)));
   return [padded[0], rule, ...padded.slice(1)].join('\n');
 }
 
