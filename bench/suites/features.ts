@@ -3,28 +3,15 @@ import { matchTensors, toTensors } from '@cm/checkpoints';
 import { openCheckpoint } from '@cm/checkpoints/node';
 import { foldInception, inceptionExtractor, inceptionParameterShapes } from '@cm/fid';
 import * as tf from '@tensorflow/tfjs-core';
-import { useBackend } from '../backend';
-import { serve, timed } from '../serve';
+import { serveExtraction } from './extraction';
 
-const { about } = await useBackend(process.argv[2]!);
-const found: number[] = [];
-await serve(
-  {
-    features: timed(async () => {
-      const { tensors } = await openCheckpoint(join(process.env.BENCH_INPUTS!, 'features.safetensors'));
-      const { images: bytes, ...weights } = tensors;
-      const extract = inceptionExtractor(foldInception(toTensors(matchTensors(weights, inceptionParameterShapes))));
-      const images = tf.tidy(() => {
-        const pixels = tf.transpose(toTensors({ bytes: bytes! }).bytes!, [0, 2, 3, 1]);
-        return tf.sub(tf.div(tf.cast(pixels, 'float32'), 127.5), 1) as tf.Tensor4D;
-      });
-      return async () => {
-        const features = extract(images);
-        const values = await features.data();
-        if (found.length === 0) found.push(...values.slice(0, 64));
-        features.dispose();
-      };
-    }),
-  },
-  { about, check: () => found },
-);
+await serveExtraction(async () => {
+  const { tensors } = await openCheckpoint(join(process.env.BENCH_INPUTS!, 'features.safetensors'));
+  const { images: bytes, ...weights } = tensors;
+  const extract = inceptionExtractor(foldInception(toTensors(matchTensors(weights, inceptionParameterShapes))));
+  const images = tf.tidy(() => {
+    const pixels = tf.transpose(toTensors({ bytes: bytes! }).bytes!, [0, 2, 3, 1]);
+    return tf.sub(tf.div(tf.cast(pixels, 'float32'), 127.5), 1) as tf.Tensor4D;
+  });
+  return { extract, images };
+});
