@@ -1,12 +1,11 @@
 // Self-attention, softmax(q·kᵀ/√d)·v for each image and head, of queries, keys and values that lie together as a convolution makes them:
 // [batch, pixels, (q, k, v), heads, d]. On the CPU no matrix of pixels × pixels is ever whole in memory: queries go through in blocks, and the
-// gradient computes the weights anew. In bfloat16 the factors of products are rounded, sums and weights are float32. Elsewhere, and where the
-// CPU has no products of bfloat16, it is a composition of ATen's.
-#include <ATen/Parallel.h>
-
+// gradient computes the weights anew. Where the CPU multiplies bfloat16 the factors of products are rounded to that, sums and weights are float32.
+// Elsewhere it is a composition of ATen's.
 #include <cmath>
 
 #include "call.h"
+#include "loops.h"
 #include "scratch.h"
 #include "simd.h"
 
@@ -29,34 +28,31 @@ Shape shape_of(const Tensor &qkv, int64_t heads) {
   return {qkv.size(0), qkv.size(1), heads, qkv.size(2) / (3 * heads)};
 }
 
-/** x [rows, size] with rows `step` apart, as [size, rows]. */
-template <typename T>
-void transpose(const T *x, int64_t step, int64_t rows, int64_t size, T *to) {
-  for (int64_t first = 0; first < rows; first += 16)
-    for (int64_t c = 0; c < size; c++)
-      for (int64_t r = first; r < std::min(first + 16, rows); r++) to[c * rows + r] = x[r * step + c];
-}
+// The factors of products: float32 ones where they lie, bfloat16 ones where they lie as pairs along the sum or laid out in them, or widened where
+// the CPU multiplies no pairs. `room` has as many numbers as the matrix.
 
-// The factors of products, of float32 where they lie, of bfloat16 laid out in pairs along the sum. `room` has as many numbers as the matrix.
-
-/** A second factor [rows, size] whose rows are summed over. */
+/** A second factor whose rows are summed over. */
 template <typename T>
 struct Dense {
   const T *at;
   int64_t row;
 };
-inline Dense<float> summed_rows(const float *x, int64_t step, int64_t, int64_t, float *) { return {x, step}; }
-/** A first factor: the transpose of float32 numbers [rows, size]. */
-inline Strided<float> transposed(const float *x, int64_t, int64_t size, float *) { return {x, 1, size}; }
-/** Rows of results [rows, size], each times its factor where there are any, to where they belong, `step` apart. */
-inline void put(const float *x, int64_t rows, int64_t size, float *to, int64_t step, const float *factors = nullptr) {
-  for (int64_t r = 0; r < rows; r++) {
-    const float *from = x + r * size, by = factors ? factors[r] : 1.0f;
-    float *row = to + r * step;
-#pragma omp simd
-    for (int64_t c = 0; c < size; c++) row[c] = by * from[c];
-  }
+
+template <typename E>
+inline const float *widened(const E *x, int64_t step, int64_t rows, int64_t size, float *room) {
+  for (int64_t r = 0; r < rows; r++) fill_row(room + r * size, size, [from = x + r * step](auto at) { return at(from); });
+  return room;
 }
+
+/** x [rows, size], rows `step` apart, as a first factor. */
+inline Strided<float> rows_of(const float *x, int64_t step, int64_t, int64_t, float *) { return {x, step, 1}; }
+inline Strided<float> rows_of(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, float *room) { return {widened(x, step, rows, size, room), size, 1}; }
+/** Its transpose as a first factor. */
+inline Strided<float> transposed(const float *x, int64_t, int64_t size, float *) { return {x, 1, size}; }
+/** It as a second factor. */
+inline Dense<float> summed_rows(const float *x, int64_t step, int64_t, int64_t, float *) { return {x, step}; }
+inline Dense<float> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, float *room) { return {widened(x, step, rows, size, room), size}; }
+
 #ifdef __AVX512BF16__
 template <typename E>
 void pair_rows(const E *x, int64_t step, int64_t rows, int64_t size, Pair16 *to) {
@@ -64,87 +60,82 @@ void pair_rows(const E *x, int64_t step, int64_t rows, int64_t size, Pair16 *to)
     for (int64_t c = 0; c < size; c += LANES)
       store(to + r / 2 * size + c, paired(load(x + r * step + c), load(x + (r + 1) * step + c)));
 }
-inline Dense<Pair16> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, Pair16 *room) {
-  pair_rows(x, step, rows, size, room);
-  return {room, size};
-}
+inline Strided<Pair16> rows_of(const BFloat16 *x, int64_t step, int64_t, int64_t, Pair16 *) { return {reinterpret_cast<const Pair16 *>(x), step / 2, 1}; }
 inline Strided<Pair16> transposed(const float *x, int64_t rows, int64_t size, Pair16 *room) {
   pair_rows(x, size, rows, size, room);
   return {room, 1, size};
 }
-inline void put(const float *x, int64_t rows, int64_t size, BFloat16 *to, int64_t step, const float *factors = nullptr) {
-  for (int64_t r = 0; r < rows; r++) {
-    const float by = factors ? factors[r] : 1.0f;
-    for (int64_t c = 0; c < size; c += LANES) store(to + r * step + c, by * load(x + r * size + c));
-  }
+inline Dense<Pair16> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, Pair16 *room) {
+  pair_rows(x, step, rows, size, room);
+  return {room, size};
 }
 #endif
+
+/** Rows of factors as a second factor's columns: [size, rows]. */
+template <typename N, typename T>
+void transpose(const N *x, int64_t step, int64_t rows, int64_t size, T *to) {
+  for (int64_t first = 0; first < rows; first += 16)
+    for (int64_t c = 0; c < size; c++)
+      for (int64_t r = first; r < std::min(first + 16, rows); r++) to[c * rows + r] = x[r * step + c];
+}
+template <typename T, typename E>
+void columns_of(const E *x, int64_t step, int64_t rows, int64_t size, T *to) {
+  if constexpr (std::is_same_v<T, float>) transpose(x, step, rows, size, to);
+  else transpose(reinterpret_cast<const T *>(x), step / 2, rows, size / 2, to);
+}
+
+/** Rows of results [rows, size], each times its factor where there are any, to where they belong, `step` apart. */
+template <typename E>
+void put(const float *x, int64_t rows, int64_t size, E *to, int64_t step, const float *factors = nullptr) {
+  for (int64_t r = 0; r < rows; r++) {
+    const float *from = x + r * size, by = factors ? factors[r] : 1.0f;
+    fill_row(to + r * step, size, [=](auto at) { return by * at(from); });
+  }
+}
 
 /** A row's largest number. */
 inline float largest(const float *row, int64_t size) {
+  Lanes high = Lanes{} + row[0];
   float highest = row[0];
-#pragma omp simd reduction(max : highest)
-  for (int64_t j = 0; j < size; j++) highest = row[j] > highest ? row[j] : highest;
+  over_numbers(size, [&](auto at) {
+    const auto x = at(row);
+    if constexpr (std::is_same_v<decltype(at), LanesAt>) high = x > high ? x : high;
+    else highest = std::max(highest, x);
+  });
+  for (int64_t i = 0; i < LANES; i++) highest = std::max(highest, high[i]);
   return highest;
 }
 
-// Not inlined: within the loops around them GCC does not vectorise these.
-
 /** A row of scores becomes exp(scale·(score − the largest)) at `to`, in place or, rounded, elsewhere; gives one over their sum. */
 template <typename E, typename N>
-[[gnu::noinline]] float weigh(float *row, int64_t size, float scale, N *to) {
+float weigh(const float *row, int64_t size, float scale, N *to) {
   const float highest = largest(row, size);
-#ifdef __AVX512BF16__
-  if constexpr (IN_LANES<E>) {
-    Lanes sums{};
-    for (int64_t j = 0; j < size; j += LANES) {
-      const Lanes weights = rough_exponential(scale * (load(row + j) - highest));
-      store(to + j, weights);
-      sums += weights;
-    }
-    return 1 / total(sums);
-  }
-#endif
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < size; j++) {
-    row[j] = exponential(scale * (row[j] - highest));
-    sum += row[j];
-  }
-  return 1 / sum;
+  Lanes sums{};
+  float rest = 0;
+  over_numbers(size, [&, to](auto at) {
+    const auto weight = exponential_for<E>(scale * (at(row) - highest));
+    at.put(to, weight);
+    if constexpr (std::is_same_v<decltype(at), LanesAt>) sums += weight;
+    else rest += weight;
+  });
+  return 1 / (total(sums) + rest);
 }
 
 /** Weights p, still to be divided by their sum, and their slopes ds become p and scale·p∘(ds − Σ p∘ds), the latter at `to`, too. */
-template <typename E>
-[[gnu::noinline]] void slope(float *p, float *ds, int64_t size, float share, float scale, E *to) {
-#ifdef __AVX512BF16__
-  if constexpr (IN_LANES<E>) {
-    Lanes sums{};
-    for (int64_t j = 0; j < size; j += LANES) sums += load(p + j) * load(ds + j);
-    const float inner = share * total(sums);
-    for (int64_t j = 0; j < size; j += LANES) {
-      const Lanes weight = share * load(p + j), slope = scale * weight * (load(ds + j) - inner);
-      store(p + j, weight), store(ds + j, slope), store(to + j, slope);
-    }
-    return;
-  }
-#endif
-  float inner = 0;
-#pragma omp simd reduction(+ : inner)
-  for (int64_t j = 0; j < size; j++) inner += p[j] * ds[j];
-  inner *= share;
-#pragma omp simd
-  for (int64_t j = 0; j < size; j++) {
-    p[j] *= share;
-    ds[j] = scale * p[j] * (ds[j] - inner);
-  }
+template <typename N>
+void slope(float *p, float *ds, int64_t size, float share, float scale, N *to) {
+  const float mean = share * inner(p, ds, size);
+  over_numbers(size, [=](auto at) {
+    const auto weight = share * at(p), slope = scale * weight * (at(ds) - mean);
+    at.put(p, weight), at.put(ds, slope), at.put(to, slope);
+  });
 }
 
-/** Where numbers go when they are rounded to E: float32 ones stay in place. */
-template <typename E>
-E *in_place(float *numbers, Scratch &scratch, int64_t count) {
-  if constexpr (std::is_same_v<E, float>) return numbers;
-  else return scratch.take<E>(count);
+/** Where numbers go when they are rounded to N: float32 ones stay in place. */
+template <typename N>
+N *in_place(float *numbers, Scratch &scratch, int64_t count) {
+  if constexpr (std::is_same_v<N, float>) return numbers;
+  else return scratch.take<N>(count);
 }
 
 /** f(image, head) on libtorch's threads. */
@@ -166,26 +157,27 @@ Parts parts(const Tensor &qkv, const Shape &s) {
 
 bool composed(const Tensor &qkv, const Shape &s) {
   if (!own_loops(qkv)) return true;
-  const bool paired = HAS_PAIRS && s.pixels % LANES == 0 && s.size % LANES == 0;
-  return qkv.scalar_type() == at::kBFloat16 && !paired;
+  const bool in_pairs = HAS_PAIRS && qkv.scalar_type() == at::kBFloat16;
+  return in_pairs && (s.pixels % LANES != 0 || s.size % LANES != 0);
 }
 
 template <typename E>
 void attend(const Shape &s, const E *from, E *to) {
-  using T = typename Factor<E>::type;
-  constexpr int64_t width = Factor<E>::width;
+  using T = Factor<E>;
+  using N = Number<T>;
+  constexpr int64_t width = WIDTH<T>;
   over_heads(s, [=](int64_t image, int64_t head) {
     const int64_t row = s.row(), n = s.pixels, d = s.size;
-    Scratch scratch(4 * (2 * d * n + 2 * BLOCK * n + BLOCK * d + 80));
-    T *keys = scratch.take<T>(d * n / width);
+    Scratch scratch(4 * (2 * d * n + 2 * BLOCK * n + 2 * BLOCK * d + 96));
+    T *keys = scratch.take<T>(d * n / width), *queries = scratch.take<T>(BLOCK * d / width);
     float *weights = scratch.take(BLOCK * n), *mixed = scratch.take(BLOCK * d), shares[BLOCK];
-    E *narrow = in_place<E>(weights, scratch, BLOCK * n);
+    N *narrow = in_place<N>(weights, scratch, BLOCK * n);
     const E *q = from + image * n * row + head * d, *k = q + s.channels(), *v = k + s.channels();
-    transpose(reinterpret_cast<const T *>(k), row / width, n, d / width, keys);
+    columns_of(k, row, n, d, keys);
     const Dense<T> values = summed_rows(v, row, n, d, scratch.take<T>(d * n / width));
     for (int64_t first = 0; first < n; first += BLOCK) {
       const int64_t block = std::min(BLOCK, n - first);
-      small_product(Strided<T>{reinterpret_cast<const T *>(q + first * row), row / width, 1}, keys, n, weights, n, block, d / width, n, false);
+      small_product(rows_of(q + first * row, row, block, d, queries), keys, n, weights, n, block, d / width, n, false);
       for (int64_t i = 0; i < block; i++) shares[i] = weigh<E>(weights + i * n, n, s.scale(), narrow + i * n);
       small_product(Strided<T>{reinterpret_cast<const T *>(narrow), n / width, 1}, values.at, values.row, mixed, d, block, n / width, d, false);
       put(mixed, block, d, to + (image * n + first) * s.channels() + head * d, s.channels(), shares);
@@ -196,8 +188,9 @@ void attend(const Shape &s, const E *from, E *to) {
 /** With P the weights and dP = dy·vᵀ: dv = Pᵀ·dy, dS = P∘(dP − Σ_j P∘dP)/√d, dq = dS·k, dk = dSᵀ·q. */
 template <typename E>
 void attend_gradient(const Shape &s, const E *from, const E *gradient, E *to) {
-  using T = typename Factor<E>::type;
-  constexpr int64_t width = Factor<E>::width;
+  using T = Factor<E>;
+  using N = Number<T>;
+  constexpr int64_t width = WIDTH<T>;
   over_heads(s, [=](int64_t image, int64_t head) {
     const int64_t row = s.row(), n = s.pixels, d = s.size, c = s.channels();
     Scratch scratch(4 * (5 * d * n + 4 * BLOCK * n + 3 * BLOCK * d + 176));
@@ -205,20 +198,20 @@ void attend_gradient(const Shape &s, const E *from, const E *gradient, E *to) {
     float *weights = scratch.take(BLOCK * n), *slopes = scratch.take(BLOCK * n), *dq = scratch.take(BLOCK * d);
     float *dk = scratch.take(d * n), *dv = scratch.take(d * n);
     T *narrow = scratch.take<T>(BLOCK * n / width);
-    E *sloped = in_place<E>(slopes, scratch, BLOCK * n);
+    N *sloped = in_place<N>(slopes, scratch, BLOCK * n);
     float shares[BLOCK];
     const int64_t start = image * n * row + head * d;
     const E *q = from + start, *k = q + c, *v = k + c, *g = gradient + image * n * c + head * d;
     E *result = to + start;
-    transpose(reinterpret_cast<const T *>(k), row / width, n, d / width, keys);
-    transpose(reinterpret_cast<const T *>(v), row / width, n, d / width, values);
+    columns_of(k, row, n, d, keys);
+    columns_of(v, row, n, d, values);
     const Dense<T> summed_keys = summed_rows(k, row, n, d, scratch.take<T>(d * n / width));
     for (int64_t first = 0; first < n; first += BLOCK) {
       const int64_t block = std::min(BLOCK, n - first);
       const E *queries = q + first * row, *dy = g + first * c;
-      small_product(Strided<T>{reinterpret_cast<const T *>(queries), row / width, 1}, keys, n, weights, n, block, d / width, n, false);
+      small_product(rows_of(queries, row, block, d, room), keys, n, weights, n, block, d / width, n, false);
       for (int64_t i = 0; i < block; i++) shares[i] = weigh<E>(weights + i * n, n, s.scale(), weights + i * n);
-      small_product(Strided<T>{reinterpret_cast<const T *>(dy), c / width, 1}, values, n, slopes, n, block, d / width, n, false);
+      small_product(rows_of(dy, c, block, d, room), values, n, slopes, n, block, d / width, n, false);
       for (int64_t i = 0; i < block; i++) slope(weights + i * n, slopes + i * n, n, shares[i], s.scale(), sloped + i * n);
       Dense<T> rows = summed_rows(dy, c, block, d, room);
       small_product(transposed(weights, block, n, narrow), rows.at, rows.row, dv, d, n, block / width, d, first > 0);
@@ -241,11 +234,10 @@ KERNEL(Attention) {
     return out.tensor(at::matmul(weights, v).transpose(1, 2).reshape({s.batch, s.pixels, s.channels()}));
   }
   const Tensor y = at::empty({s.batch, s.pixels, s.channels()}, qkv.options());
-#ifdef __AVX512BF16__
-  if (qkv.scalar_type() == at::kBFloat16) attend(s, values<BFloat16>(qkv), room<BFloat16>(y));
-  else
-#endif
-    attend(s, values<float>(qkv), room<float>(y));
+  by_type(qkv, [&](auto type) {
+    using E = decltype(type);
+    attend(s, values<E>(qkv), room<E>(y));
+  });
   out.tensor(y);
 }
 
@@ -265,12 +257,10 @@ KERNEL(AttentionGrad) {
     return out.tensor(all.permute({1, 3, 0, 2, 4}).reshape(qkv.sizes()));
   }
   const Tensor dqkv = at::empty_like(qkv);
-#ifdef __AVX512BF16__
-  if (qkv.scalar_type() == at::kBFloat16)
-    attend_gradient(s, values<BFloat16>(qkv), values<BFloat16>(dy), room<BFloat16>(dqkv));
-  else
-#endif
-    attend_gradient(s, values<float>(qkv), values<float>(dy), room<float>(dqkv));
+  by_type(qkv, [&](auto type) {
+    using E = decltype(type);
+    attend_gradient(s, values<E>(qkv), values<E>(dy), room<E>(dqkv));
+  });
   out.tensor(dqkv);
 }
 

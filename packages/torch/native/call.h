@@ -107,9 +107,17 @@ inline bool own_loops(const Tensor &x) { return x.is_cpu() && !settings().compos
 
 inline at::TensorOptions options(at::ScalarType type) { return at::device(settings().device).dtype(type); }
 
-/** What a matrix product or convolution is given: bfloat16 where that precision is chosen. */
+/** What images are held as between kernels: bfloat16 where that precision is chosen. */
+inline at::ScalarType image_type(const Tensor &x) {
+  return settings().precision == Precision::bfloat16 && x.scalar_type() == at::kFloat ? at::kBFloat16 : x.scalar_type();
+}
+
+/** What ATen's products and convolutions are given: bfloat16 where that precision is chosen, but not on CPUs that would have to imitate it. */
 inline Tensor narrowed(const Tensor &x) {
-  return settings().precision == Precision::bfloat16 && x.scalar_type() == at::kFloat ? x.to(at::kBFloat16) : x;
+#ifndef __AVX512BF16__
+  if (x.is_cpu()) return Arguments::widened(x);
+#endif
+  return settings().precision == Precision::bfloat16 ? x.to(image_type(x)) : Arguments::widened(x);
 }
 /** What it gives back: float32. */
 inline Tensor result(const Tensor &x) { return Arguments::widened(x); }

@@ -4,34 +4,22 @@
 
 #include "call.h"
 #include "loops.h"
-#include "simd.h"
 
 namespace cm {
 namespace {
 
 constexpr float SILU_MAGNITUDE = 0.596f;
 
-/** silu(x)/0.596 */
-inline float mp_silu(float x) { return x * (1.0f / SILU_MAGNITUDE) / (1.0f + exponential(-x)); }
+/** silu(x)/0.596, as precisely as E holds it. */
+template <typename E, typename X>
+inline X mp_silu(X x) { return x * (1.0f / SILU_MAGNITUDE) * reciprocal_for<E>(1.0f + exponential_for<E>(-x)); }
 
 /** Its derivative: s·(1 + x·(1 − s))/0.596, s = sigmoid(x). */
-inline float mp_silu_slope(float x) {
-  const float e = exponential(-x);
-  const float s = 1.0f / (1.0f + e);
+template <typename E, typename X>
+inline X mp_silu_slope(X x) {
+  const X e = at_most(exponential_for<E>(-x), 1e30f), s = reciprocal_for<E>(1.0f + e);
   return s * (1.0f + x * (e * s)) * (1.0f / SILU_MAGNITUDE);
 }
-
-#ifdef __AVX512BF16__
-// The same of many numbers at a time, to bfloat16's precision.
-inline Lanes mp_silu(Lanes x) { return x * (1.0f / SILU_MAGNITUDE) * rough_reciprocal(1.0f + rough_exponential(-x)); }
-inline Lanes mp_silu_slope(Lanes x) {
-  const Lanes e = least(rough_exponential(-x), 1e30f), s = rough_reciprocal(1.0f + e);
-  return s * (1.0f + x * (e * s)) * (1.0f / SILU_MAGNITUDE);
-}
-#endif
-
-void put(const float *from, float *to, int64_t count) { std::copy_n(from, count, to); }
-void put(const float *from, BFloat16 *to, int64_t count) { narrow(from, to, count); }
 
 KERNEL(MpSilu) {
   const Tensor x = dense(in.held());
@@ -40,7 +28,7 @@ KERNEL(MpSilu) {
   by_type(x, [&](auto type) {
     using E = decltype(type);
     const E *from = values<E>(x);
-    fill_from(room<E>(y), x.numel(), [=](auto read) { return mp_silu(read(from)); });
+    fill(room<E>(y), x.numel(), [=](auto at) { return mp_silu<E>(at(from)); });
   });
   out.tensor(y);
 }
@@ -54,8 +42,8 @@ KERNEL(MpSiluGrad) {
   const Tensor &of = x, &gradient = dy;
   by_type(x, [&](auto type) {
     using E = decltype(type);
-    const E *at = values<E>(of), *g = values<E>(gradient);
-    fill_from(room<E>(dx), dx.numel(), [=](auto read) { return read(g) * mp_silu_slope(read(at)); });
+    const E *from = values<E>(of), *g = values<E>(gradient);
+    fill(room<E>(dx), dx.numel(), [=](auto at) { return at(g) * mp_silu_slope<E>(at(from)); });
   });
   out.tensor(dx);
 }
@@ -80,29 +68,10 @@ KERNEL(ModulatedMpSilu) {
     const E *from = values<E>(x);
     E *to = room<E>(y);
     over_rows(rows, channels, [=](int64_t first, int64_t end) {
-      if constexpr (IN_LANES<E>) {
-        for (int64_t row = first; row < end; row++) {
-          const E *a = from + row * channels;
-          const float *s = by + row / pixels * channels;
-          fill_row_from(to + row * channels, channels, [=](auto read) { return mp_silu(read(a) * read(s)); });
-        }
-        return;
-      }
-      // Products of several rows, then one long loop over them: the exponential wants many numbers at a time.
-      const int64_t block = std::max<int64_t>(1, 2048 / channels);
-      std::vector<float> product(block * channels);
-      for (int64_t row = first; row < end; row += block) {
-        const int64_t count = std::min(block, end - row) * channels;
-        for (int64_t i = 0; i < count; i += channels) {
-          const E *a = from + row * channels + i;
-          const float *s = by + (row + i / channels) / pixels * channels;
-          float *p = product.data() + i;
-#pragma omp simd
-          for (int64_t c = 0; c < channels; c++) p[c] = a[c] * s[c];
-        }
-        const float *p = product.data();
-        E *b = to + row * channels;
-        fill_row(b, count, [=](int64_t i) { return mp_silu(p[i]); });
+      for (int64_t row = first; row < end; row++) {
+        const E *a = from + row * channels;
+        const float *s = by + row / pixels * channels;
+        fill_row(to + row * channels, channels, [=](auto at) { return mp_silu<E>(at(a) * at(s)); });
       }
     });
   });
@@ -137,45 +106,20 @@ KERNEL(ModulatedMpSiluGrad) {
         const int64_t image = part / parts, index = part % parts;
         const float *s = by + image * channels;
         float *sum = total + part * channels;
-        std::vector<float> result(channels);
         for (int64_t pixel = pixels * index / parts; pixel < pixels * (index + 1) / parts; pixel++) {
-          const int64_t at = (image * pixels + pixel) * channels;
-          int64_t done = 0;
-#ifdef __AVX512BF16__
-          if constexpr (IN_LANES<E>)
-            for (; done + LANES <= channels; done += LANES) {
-              const Lanes x = load(from + at + done), by = load(s + done), slope = load(g + at + done) * mp_silu_slope(x * by);
-              store(to + at + done, slope * by);
-              store(sum + done, load(sum + done) + slope * x);
-            }
-#endif
-          if (done == channels) continue;
-          float *d = result.data();
-#pragma omp simd
-          for (int64_t c = done; c < channels; c++) {
-            const float slope = g[at + c] * mp_silu_slope(from[at + c] * s[c]);
-            d[c] = slope * s[c];
-            sum[c] += slope * from[at + c];
-          }
-          put(d + done, to + at + done, channels - done);
+          const int64_t start = (image * pixels + pixel) * channels;
+          const E *a = from + start, *d = g + start;
+          fill_row(to + start, channels, [=](auto at) {
+            const auto x = at(a), by = at(s), slope = at(d) * mp_silu_slope<E>(x * by);
+            at.put(sum, at(sum) + slope * x);
+            return slope * by;
+          });
         }
       }
     });
   });
   out.tensor(dx);
   out.tensor(sums.sum(1));
-}
-
-/** Σ a·b over n numbers. */
-template <typename E>
-inline float inner(const E *a, const E *b, int64_t n) {
-  int64_t i = 0;
-  Lanes sums{};
-  if constexpr (std::is_same_v<E, float> || IN_LANES<E>)
-    for (; i + LANES <= n; i += LANES) sums += load(a + i) * load(b + i);
-  float sum = total(sums);
-  for (; i < n; i++) sum += a[i] * b[i];
-  return sum;
 }
 
 /** scale·x/(ε + |x|/√n) over the last axis, of n numbers. */
@@ -193,7 +137,7 @@ Tensor normalised(const Tensor &x, float epsilon, float scale) {
         const E *a = from + row * n;
         E *b = to + row * n;
         const float factor = scale / (epsilon + std::sqrt(inner(a, a, n)) * root);
-        fill_row_from(b, n, [=](auto read) { return read(a) * factor; });
+        fill_row(b, n, [=](auto at) { return at(a) * factor; });
       }
     });
   });
@@ -229,7 +173,7 @@ NormGradient normalised_gradient(const Tensor &x, const Tensor &dy, float epsilo
         const float norm = std::sqrt(inner(a, a, n)), dot = inner(a, d, n), m = epsilon + norm * root;
         kept[row] = dot / m;
         const float straight = scale / m, along = norm > 0 ? scale * dot * root / (m * m * norm) : 0;
-        fill_row_from(b, n, [=](auto read) { return read(d) * straight - read(a) * along; });
+        fill_row(b, n, [=](auto at) { return at(d) * straight - at(a) * along; });
       }
     });
   });
@@ -356,10 +300,7 @@ Tensor combined(const Tensor &a, const Tensor &b, float alpha, float beta, float
   by_type(a, [&](auto type) {
     using E = decltype(type);
     const E *p = values<E>(a), *q = values<E>(b);
-    fill(room<E>(y), a.numel(), [=](int64_t i) {
-      const float v = alpha * p[i] + beta * q[i];
-      return v > clip ? clip : v < -clip ? -clip : v;
-    });
+    fill(room<E>(y), a.numel(), [=](auto at) { return at_most(at_least(alpha * at(p) + beta * at(q), -clip), clip); });
   });
   return y;
 }
@@ -400,8 +341,12 @@ KERNEL(MpSumGrad) {
     at::parallel_for(0, sum.numel(), GRAIN, [&](int64_t from, int64_t end) {
       // In small pieces, so that what is read a second time is in cache.
       for (int64_t at = from; at < end; at += 1024) {
+        const E *v = value + at, *slope = g + at;
         const auto kept = [=, limit = clip](float by) {
-          return [=](int64_t i) { return value[at + i] < limit && value[at + i] > -limit ? by * g[at + i] : 0.0f; };
+          return [=](auto at) {
+            const auto x = at(v);
+            return (x < limit) & (x > -limit) ? by * at(slope) : decltype(by * x){};
+          };
         };
         const int64_t count = std::min<int64_t>(1024, end - at);
         fill_row(p + at, count, kept(share.a));
@@ -450,8 +395,8 @@ KERNEL(MpCat) {
       const float by_a = share.a, by_b = share.b;
       for (int64_t row = first; row < end; row++) {
         E *left = to + row * (na + nb), *right = left + na;
-        fill_row(left, na, [=](int64_t c) { return by_a * p[row * na + c]; });
-        fill_row(right, nb, [=](int64_t c) { return by_b * q[row * nb + c]; });
+        fill_row(left, na, [=, a = p + row * na](auto at) { return by_a * at(a); });
+        fill_row(right, nb, [=, b = q + row * nb](auto at) { return by_b * at(b); });
       }
     });
   });
@@ -481,8 +426,8 @@ KERNEL(MpCatGrad) {
       const float by_a = share.a, by_b = share.b;
       for (int64_t row = first; row < end; row++) {
         const E *left = from + row * (na + nb), *right = left + na;
-        fill_row(p + row * na, na, [=](int64_t c) { return by_a * left[c]; });
-        fill_row(q + row * nb, nb, [=](int64_t c) { return by_b * right[c]; });
+        fill_row(p + row * na, na, [=](auto at) { return by_a * at(left); });
+        fill_row(q + row * nb, nb, [=](auto at) { return by_b * at(right); });
       }
     });
   });
@@ -510,7 +455,7 @@ KERNEL(Downsample2x) {
         for (int64_t column = 0; column < width / 2; column++) {
           const E *a = from + (2 * row * width + 2 * column) * channels, *b = a + width * channels;
           E *mean = to + (row * (width / 2) + column) * channels;
-          fill_row(mean, channels, [=](int64_t c) { return quarter * ((a[c] + a[c + channels]) + (b[c] + b[c + channels])); });
+          fill_row(mean, channels, [=](auto at) { return quarter * ((at(a) + at(a + channels)) + (at(b) + at(b + channels))); });
         }
     });
   });
@@ -534,7 +479,7 @@ KERNEL(Upsample2x) {
         for (int64_t column = 0; column < width; column++) {
           const E *value = from + (row * width + column) * channels;
           E *a = to + (4 * row * width + 2 * column) * channels, *b = a + 2 * width * channels;
-          fill_row(a, channels, [=](int64_t c) { return by * value[c]; });
+          fill_row(a, channels, [=](auto at) { return by * at(value); });
           for (E *copy : {a + channels, b, b + channels}) std::copy_n(a, channels, copy);
         }
     });

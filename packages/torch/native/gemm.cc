@@ -1,7 +1,6 @@
 #include "gemm.h"
 
-#include <ATen/Parallel.h>
-
+#include "loops.h"
 #include "scratch.h"
 #include "simd.h"
 
@@ -12,15 +11,9 @@ constexpr int64_t PANEL = TILE_VECTORS * LANES;
 /** Rows, and factors along the sum, that are multiplied at a time: both factors' pieces lie in the second-level cache. */
 constexpr int64_t ROWS = 96, DEPTH = 512;
 
-bool is_typed(const Tensor &x) { return own_loops(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16); }
-
 bool in_pairs(const Tensor &a, const Tensor &b) {
+  if (!HAS_PAIRS) return false;
   return settings().precision == Precision::bfloat16 || a.scalar_type() == at::kBFloat16 || b.scalar_type() == at::kBFloat16;
-}
-
-template <typename T>
-constexpr int64_t width_of() {
-  return std::is_same_v<T, float> ? 1 : 2;
 }
 
 /** LANES numbers, or pairs of them and of those `ld` further on, the next along the sum; 0 where there is no next. */
@@ -32,22 +25,20 @@ void put(Pair16 *to, const E *from, int64_t ld, bool has_next) {
   store(to, paired(load(from), has_next ? load(from + ld) : Lanes{}));
 }
 
-/** A row as pairs along it; a row of bfloat16 is one as it lies. */
 inline const Pair16 *as_factors(const BFloat16 *row, Pair16 *, int64_t) { return reinterpret_cast<const Pair16 *>(row); }
-inline const Pair16 *as_factors(const float *row, Pair16 *to, int64_t count) {
-  auto *numbers = reinterpret_cast<BFloat16 *>(to);
-  int64_t i = 0;
-  for (; i + LANES <= count; i += LANES) store(numbers + i, load(row + i));
-  for (; i < count; i++) numbers[i] = row[i];
-  return to;
-}
 #endif
 inline const float *as_factors(const float *row, float *, int64_t) { return row; }
+/** A row as factors along it, at `to` where they are not those that lie there. */
+template <typename E, typename T>
+const T *as_factors(const E *row, T *to, int64_t count) {
+  fill_row(reinterpret_cast<Number<T> *>(to), count, [=](auto at) { return at(row); });
+  return to;
+}
 
 /** Panels of b [depth, columns], rows `columns` apart: panel j is a dense [depth, PANEL], the last one as narrow as it is. */
 template <typename T, typename E>
 void pack(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
-  constexpr int64_t step = width_of<T>();
+  constexpr int64_t step = WIDTH<T>;
   const int64_t wide = std::min(PANEL, columns - j), steps = (depth + step - 1) / step;
   T *at = to + j * steps;
   for (int64_t d = 0; d < depth; d += step, at += wide)
@@ -57,7 +48,7 @@ void pack(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
 /** The same of b [columns, depth]. */
 template <typename T, typename E>
 void pack_transposed(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
-  const int64_t wide = std::min(PANEL, columns - j), steps = depth / width_of<T>();
+  const int64_t wide = std::min(PANEL, columns - j), steps = depth / WIDTH<T>;
   T *at = to + j * steps;
   std::vector<T> space(steps * wide);
   const T *rows[PANEL];
@@ -68,8 +59,8 @@ void pack_transposed(const E *b, T *to, int64_t depth, int64_t columns, int64_t 
 
 template <typename T, typename A, typename B, typename Y>
 void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int64_t depth, int64_t columns) {
-  constexpr bool converts = !std::is_same_v<A, BFloat16> && !std::is_same_v<T, float>, direct = std::is_same_v<Y, float>;
-  const int64_t steps = depth / width_of<T>(), panels = (columns + PANEL - 1) / PANEL;
+  constexpr bool converts = !std::is_same_v<A, Number<T>>, direct = std::is_same_v<Y, float>;
+  const int64_t steps = depth / WIDTH<T>, panels = (columns + PANEL - 1) / PANEL;
   const Tensor packed = at::empty({steps * columns}, at::dtype(at::kFloat));
   T *factors = room<T>(packed);
   at::parallel_for(0, panels, std::max<int64_t>(1, GRAIN / (depth * PANEL)), [&](int64_t first, int64_t end) {
@@ -113,7 +104,7 @@ void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int6
 
 template <typename T, typename A, typename B>
 Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, int64_t columns) {
-  constexpr int64_t step = width_of<T>();
+  constexpr int64_t step = WIDTH<T>;
   // Each thread sums over its own share; the sums of all are added in order, so that the result does not depend on timing.
   const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), depth / (2 * ROWS)));
   const Tensor sums = at::empty({parts, rows, columns}, at::dtype(at::kFloat));
@@ -141,22 +132,25 @@ Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, i
 // What a factor is and what its products are of, as types: f(numbers of a, numbers of b, Factor).
 template <typename F>
 void by_factors(const Tensor &a, const Tensor &b, F f) {
-#ifdef __AVX512BF16__
-  if (in_pairs(a, b)) return by_type(a, [&](auto p) { by_type(b, [&](auto q) { f(p, q, Pair16{}); }); });
-#endif
-  f(float{}, float{}, float{});
+  by_type(a, [&](auto p) {
+    by_type(b, [&](auto q) {
+      if constexpr (HAS_PAIRS)
+        if (in_pairs(a, b)) return f(p, q, Pair16{});
+      if constexpr (!HAS_PAIRS || (std::is_same_v<decltype(p), float> && std::is_same_v<decltype(q), float>)) f(p, q, float{});
+    });
+  });
 }
 
 }  // namespace
 
 bool gemm_fits(const Tensor &a, const Tensor &b, int64_t rows, int64_t depth, int64_t columns) {
   if (!is_typed(a) || !is_typed(b) || rows < 8 || depth < 8 || columns < LANES || columns % LANES != 0) return false;
-  return !in_pairs(a, b) || (HAS_PAIRS && depth % 2 == 0);
+  return !in_pairs(a, b) || depth % 2 == 0;
 }
 
 bool gemm_over_rows_fits(const Tensor &a, const Tensor &b) {
   const int64_t depth = a.size(0), rows = a.size(1), columns = b.size(1);
-  return is_typed(a) && is_typed(b) && (HAS_PAIRS || !in_pairs(a, b)) && rows > 0 && rows % LANES == 0 && columns > 0 && columns % LANES == 0 &&
+  return is_typed(a) && is_typed(b) && rows > 0 && rows % LANES == 0 && columns > 0 && columns % LANES == 0 &&
          depth >= 4 * std::max(rows, columns);
 }
 
@@ -167,8 +161,7 @@ Tensor gemm(const Tensor &a, const Tensor &b, bool transpose_b, at::ScalarType t
     using A = decltype(p);
     using B = decltype(q);
     using T = decltype(factor);
-    if constexpr (std::is_same_v<T, float>) multiply<T>(values<A>(a), values<B>(b), transpose_b, room<float>(y), rows, depth, columns);
-    else by_type(y, [&](auto r) {
+    by_type(y, [&](auto r) {
       using Y = decltype(r);
       multiply<T>(values<A>(a), values<B>(b), transpose_b, room<Y>(y), rows, depth, columns);
     });

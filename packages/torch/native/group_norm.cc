@@ -4,7 +4,6 @@
 
 #include "call.h"
 #include "loops.h"
-#include "simd.h"
 
 namespace cm {
 namespace {
@@ -48,13 +47,12 @@ void moments(const Norm &n, const E *x, float *mean, float *r) {
   float *s = sum.data(), *q = square.data();
   const float *o = origin.data();
   for (int64_t p = 0; p < n.pixels; p++) {
-    const E *at = x + p * channels;
-#pragma omp simd
-    for (int64_t c = 0; c < channels; c++) {
-      const float d = at[c] - o[c];
-      s[c] += d;
-      q[c] += d * d;
-    }
+    const E *pixel = x + p * channels;
+    over_numbers(channels, [=](auto at) {
+      const auto d = at(pixel) - at(o);
+      at.put(s, at(s) + d);
+      at.put(q, at(q) + d * d);
+    });
   }
   for (int64_t g = 0; g < channels; g += size) {
     double total = 0, squares = 0;
@@ -68,7 +66,9 @@ void moments(const Norm &n, const E *x, float *mean, float *r) {
   }
 }
 
-inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
+/** As precisely as E holds it. */
+template <typename E, typename X>
+inline X sigmoid(X x) { return reciprocal_for<E>(1.0f + exponential_for<E>(-x)); }
 
 /** x as [batch, groups, …] and the like, for ATen's kernels. */
 struct Composed {
@@ -106,16 +106,13 @@ KERNEL(GroupNorm) {
         for (int64_t p = 0; p < n.pixels; p++) {
           const E *a = x + p * channels;
           E *b = to + p * channels;
-          if (n.silu) {
-#pragma omp simd
-            for (int64_t c = 0; c < channels; c++) {
-              const float z = factor[c] * a[c] + shift[c];
-              b[c] = z * sigmoid(z);
-            }
-          } else {
-#pragma omp simd
-            for (int64_t c = 0; c < channels; c++) b[c] = factor[c] * a[c] + shift[c];
-          }
+          const auto shifted = [=](auto at) { return at(factor) * at(a) + at(shift); };
+          if (n.silu)
+            fill_row(b, channels, [=](auto at) {
+              const auto z = shifted(at);
+              return z * sigmoid<E>(z);
+            });
+          else fill_row(b, channels, shifted);
         }
       }
     });
@@ -143,7 +140,7 @@ KERNEL(GroupNormGrad) {
     return out.tensor(g.sum(1).reshape({n.batch, n.channels}));
   }
   const Tensor dx = like(n.x), dgain = at::zeros({n.batch, n.channels}, n.gain.options()), dbias = at::zeros_like(dgain);
-  // Whether there is an activation is known where loops are compiled: a branch in them would keep them from being vectors'.
+  // Whether there is an activation is known where loops are compiled.
   const auto run = [&](auto type, auto silu) {
     using E = decltype(type);
     at::parallel_for(0, n.batch, 1, [&](int64_t first, int64_t end) {
@@ -157,19 +154,18 @@ KERNEL(GroupNormGrad) {
         float *to_gain = room<float>(dgain) + image * channels, *to_bias = room<float>(dbias) + image * channels;
         moments(n, x, mean.data(), r.data());
         const float *m = mean.data(), *s = r.data();
-        const auto slope = [=](float dy, float normalised, int64_t c) {
-          if constexpr (!decltype(silu)::value) return dy;
-          const float z = gain[c] * normalised + bias[c], share = sigmoid(z);
-          return dy * share * (1 + z * (1 - share));
+        const auto slope = [=](auto at, const E *dy, auto normalised) {
+          if constexpr (!decltype(silu)::value) return at(dy);
+          const auto z = at(gain) * normalised + at(bias), share = sigmoid<E>(z);
+          return at(dy) * share * (1.0f + z * (1.0f - share));
         };
         for (int64_t p = 0; p < n.pixels; p++) {
           const E *a = x + p * channels, *d = gradient + p * channels;
-#pragma omp simd
-          for (int64_t c = 0; c < channels; c++) {
-            const float normalised = (a[c] - m[c]) * s[c], g = slope(d[c], normalised, c);
-            to_bias[c] += g;
-            to_gain[c] += g * normalised;
-          }
+          over_numbers(channels, [=](auto at) {
+            const auto normalised = (at(a) - at(m)) * at(s), g = slope(at, d, normalised);
+            at.put(to_bias, at(to_bias) + g);
+            at.put(to_gain, at(to_gain) + g * normalised);
+          });
         }
         for (int64_t group = 0; group < channels; group += size) {
           float sum = 0, inner = 0;
@@ -180,12 +176,10 @@ KERNEL(GroupNormGrad) {
         const float *k = constant.data(), *l = along.data();
         for (int64_t p = 0; p < n.pixels; p++) {
           const E *a = x + p * channels, *d = gradient + p * channels;
-          E *b = to + p * channels;
-#pragma omp simd
-          for (int64_t c = 0; c < channels; c++) {
-            const float normalised = (a[c] - m[c]) * s[c];
-            b[c] = s[c] * (gain[c] * slope(d[c], normalised, c) - k[c] - normalised * l[c]);
-          }
+          fill_row(to + p * channels, channels, [=](auto at) {
+            const auto normalised = (at(a) - at(m)) * at(s);
+            return at(s) * (at(gain) * slope(at, d, normalised) - at(k) - normalised * at(l));
+          });
         }
       }
     });

@@ -4,27 +4,13 @@
 
 #include <algorithm>
 
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
 #include "call.h"
+#include "lanes.h"
 
 namespace cm {
 
 /** Numbers that a thread takes at a time. */
 constexpr int64_t GRAIN = 16384;
-
-/** Two bytes that count as a number: the upper half of a float32, rounded to the nearest. */
-struct BFloat16 {
-  uint16_t bits;
-  operator float() const { return __builtin_bit_cast(float, static_cast<uint32_t>(bits) << 16); }
-  BFloat16 &operator=(float value) {
-    const auto whole = __builtin_bit_cast(uint32_t, value);
-    bits = static_cast<uint16_t>((whole + 0x7fff + ((whole >> 16) & 1)) >> 16);
-    return *this;
-  }
-};
 
 /** f(number of the type that x holds): a kernel's loop, written once for float32 and for bfloat16. */
 template <typename F>
@@ -32,6 +18,9 @@ void by_type(const Tensor &x, F f) {
   if (x.scalar_type() == at::kBFloat16) f(BFloat16{});
   else f(float{});
 }
+
+/** Whether they compute with what x holds. */
+inline bool is_typed(const Tensor &x) { return own_loops(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16); }
 
 template <typename E>
 const E *values(const Tensor &x) {
@@ -69,38 +58,51 @@ void over_rows(int64_t rows, int64_t size, F f) {
   at::parallel_for(0, rows, std::max<int64_t>(1, GRAIN / std::max<int64_t>(1, size)), f);
 }
 
-inline void narrow(const float *from, BFloat16 *to, int64_t count) {
+/** Where a kernel's formula reads and writes numbers, one by one or LANES at a time: it is written once for both. */
+struct NumberAt {
+  int64_t i;
+  template <typename E>
+  float operator()(const E *from) const { return from[i]; }
+  template <typename E>
+  void put(E *to, float x) const { to[i] = x; }
+};
+struct LanesAt {
+  int64_t i;
+  template <typename E>
+  Lanes operator()(const E *from) const { return load(from + i); }
+  template <typename E>
+  void put(E *to, Lanes x) const { store(to + i, x); }
+};
+
+/** f(where) over count numbers. */
+template <typename F>
+inline void over_numbers(int64_t count, F f) {
   int64_t i = 0;
-#ifdef __AVX512BF16__
-  for (; i + 16 <= count; i += 16)
-    _mm256_storeu_si256(reinterpret_cast<__m256i *>(to + i), (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from + i)));
-#endif
-  for (; i < count; i++) to[i] = from[i];
+  for (; i + LANES <= count; i += LANES) f(LanesAt{i});
+  for (; i < count; i++) f(NumberAt{i});
 }
-
-/** to[i] = f(i) for i below count. */
-template <typename F>
-void fill_row(float *to, int64_t count, F f) {
-#pragma omp simd
-  for (int64_t i = 0; i < count; i++) to[i] = f(i);
+/** to = f(where), for count numbers. */
+template <typename E, typename F>
+inline void fill_row(E *to, int64_t count, F f) {
+  over_numbers(count, [=](auto at) { at.put(to, f(at)); });
 }
-// Compilers know no instruction that rounds to bfloat16: numbers are computed as float32 and rounded many at a time.
-template <typename F>
-void fill_row(BFloat16 *to, int64_t count, F f) {
-  constexpr int64_t room = 512;
-  float whole[room];
-  for (int64_t first = 0; first < count; first += room) {
-    const int64_t end = std::min(room, count - first);
-#pragma omp simd
-    for (int64_t i = 0; i < end; i++) whole[i] = f(first + i);
-    narrow(whole, to + first, end);
-  }
-}
-
 /** The same on libtorch's threads. */
 template <typename E, typename F>
 void fill(E *to, int64_t count, F f) {
-  at::parallel_for(0, count, GRAIN, [&](int64_t from, int64_t end) { fill_row(to + from, end - from, [&](int64_t i) { return f(from + i); }); });
+  at::parallel_for(0, count, GRAIN, [&](int64_t from, int64_t end) {
+    fill_row(to + from, end - from, [=](auto at) { return f(decltype(at){from + at.i}); });
+  });
+}
+
+/** Σ a·b over n numbers. */
+template <typename E>
+inline float inner(const E *a, const E *b, int64_t n) {
+  int64_t i = 0;
+  Lanes sums{};
+  for (; i + LANES <= n; i += LANES) sums += load(a + i) * load(b + i);
+  float sum = total(sums);
+  for (; i < n; i++) sum += a[i] * b[i];
+  return sum;
 }
 
 }  // namespace cm

@@ -2,6 +2,7 @@
 // channels-last strides that oneDNN and cuDNN are fastest in.
 #include "call.h"
 #include "gemm.h"
+#include "loops.h"
 #include "winograd.h"
 
 namespace cm {
@@ -176,8 +177,7 @@ Tensor pointwise(const Tensor &x, const Tensor &filter, bool transpose, int64_t 
   if (x.numel() == 0 || !gemm_fits(x, filter, x.numel() / x.size(-1), x.size(-1), outputs)) return {};
   auto shape = x.sizes().vec();
   shape.back() = outputs;
-  const auto type = settings().precision == Precision::bfloat16 ? at::kBFloat16 : x.scalar_type();
-  return gemm(pixels_of(x), pixels_of(filter), transpose, type).view(shape);
+  return gemm(pixels_of(x), pixels_of(filter), transpose, image_type(x)).view(shape);
 }
 
 Tensor convolution(Arguments &in) {
@@ -186,14 +186,13 @@ Tensor convolution(Arguments &in) {
   Window w = window_of(in);
   if (is_pointwise(w, whole.sizes(), depthwise))
     if (const Tensor y = pointwise(held, whole, false, whole.size(-1)); y.defined()) return y;
-  const Tensor x = narrowed(held);
-  if (is_winograd(w, x, whole.sizes(), depthwise, whole.size(-1))) return winograd(x.contiguous(), whole);
-  const Tensor filter = narrowed(whole);
+  if (is_winograd(w, held, whole.sizes(), depthwise, whole.size(-1))) return winograd(held.contiguous(), whole);
+  const Tensor x = narrowed(held), filter = narrowed(whole);
   plan(w, spatial(x.sizes()), filter.sizes());
   const std::vector<int64_t> none(w.stride.size(), 0);
   const Tensor y = at::convolution(channels_second(padded(w, x)), filter_view(filter, depthwise), {}, w.stride, w.padding,
                                    w.dilation, false, none, depthwise ? x.size(-1) : 1);
-  return channels_last(y);
+  return channels_last(y).to(image_type(held));
 }
 
 // Images stay in bfloat16 between kernels where that precision is chosen; gradients of filters are float32.
@@ -204,7 +203,7 @@ KERNEL(FusedConvolution) {
 }
 
 KERNEL(ConvolutionInputGradient) {
-  Tensor dy = narrowed(in.held());
+  Tensor dy = in.held();
   const Tensor whole = in.held();
   const auto shape = in.integers();
   const bool depthwise = in.flag();
@@ -220,6 +219,8 @@ KERNEL(ConvolutionInputGradient) {
   // The same convolution with the filter turned by half a turn, inputs and outputs exchanged.
   if (is_winograd(w, dy, whole.sizes(), depthwise, shape.back()) && dy.size(1) == shape[1] && dy.size(2) == shape[2])
     return out.tensor(winograd(dy, whole.flip({0, 1}).transpose(2, 3).contiguous()));
+  const auto type = image_type(dy);
+  dy = narrowed(dy);
   const Tensor filter = narrowed(whole);
   plan(w, spatial(shape), filter.sizes());
   // ATen wants an input of the right shape and strides; its values do not matter.
@@ -231,7 +232,7 @@ KERNEL(ConvolutionInputGradient) {
       at::convolution_backward(channels_second(dy), channels_second(like), filter_view(filter, depthwise), c10::nullopt,
                                w.stride, w.padding, w.dilation, false, none, depthwise ? shape.back() : 1,
                                {true, false, false});
-  out.tensor(unpadded(w, channels_last(std::get<0>(gradients)), shape).contiguous());
+  out.tensor(unpadded(w, channels_last(std::get<0>(gradients)), shape).contiguous().to(type));
 }
 
 KERNEL(ConvolutionFilterGradient) {
@@ -243,9 +244,9 @@ KERNEL(ConvolutionFilterGradient) {
     const Tensor a = pixels_of(images), b = pixels_of(gradient);
     if (gemm_over_rows_fits(a, b)) return out.tensor(gemm_over_rows(a, b).view(shape));
   }
+  if (is_winograd(w, images, shape, depthwise, shape.back(), TILES_FOR_FILTER_GRADIENT) && is_typed(gradient))
+    return out.tensor(winograd_filter_gradient(images.contiguous(), gradient.contiguous()));
   const Tensor x = narrowed(images), dy = narrowed(gradient);
-  if (is_winograd(w, x, shape, depthwise, shape.back(), TILES_FOR_FILTER_GRADIENT) && dy.scalar_type() == x.scalar_type())
-    return out.tensor(winograd_filter_gradient(x.contiguous(), dy.contiguous()));
   plan(w, spatial(x.sizes()), shape);
   // The filter's values do not matter, its layout does: it is the gradient's.
   const Tensor filter = filter_view(at::empty(shape, x.options()), depthwise).contiguous();

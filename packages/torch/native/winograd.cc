@@ -1,10 +1,9 @@
 #include "winograd.h"
 
-#include <ATen/Parallel.h>
-
 #include <array>
 #include <vector>
 
+#include "loops.h"
 #include "scratch.h"
 #include "simd.h"
 
@@ -153,7 +152,7 @@ Places transform_filter(const float *g, int64_t step) {
 /** U of a filter [3, 3, channels, outputs] for products of T, [16, channels, outputs]; of pairs along the channels half as many. */
 template <typename T>
 Tensor transformed(const Tensor &filter) {
-  constexpr int64_t width = std::is_same_v<T, float> ? 1 : 2;
+  constexpr int64_t width = WIDTH<T>;
   const int64_t channels = filter.size(2), outputs = filter.size(3), depth = channels / width;
   const Tensor u = at::empty({PLACES, depth, outputs}, filter.options());
   const float *g = filter.data_ptr<float>();
@@ -229,18 +228,17 @@ void transform_pair(const Given &given, const Given &next, int64_t channels, Pai
 }
 #endif
 
-template <typename E>
+template <typename T, typename E, typename Y>
 void forward(const Tensor &x, const Tensor &u, const Tensor &y) {
-  using T = typename Factor<E>::type;
-  constexpr int64_t width = Factor<E>::width;
+  using N = Number<T>;
   const Images s = images_of(x), out = images_of(y);
-  const int64_t channels = s.channels, outputs = out.channels, block = block_of(s, outputs), depth = channels / width;
+  const int64_t channels = s.channels, outputs = out.channels, block = block_of(s, outputs), depth = channels / WIDTH<T>;
   const E *from = values<E>(x);
   const T *weights = values<T>(u);
-  E *to = room<E>(y);
+  Y *to = room<Y>(y);
   const int64_t transformed = PLACES * block * channels;
-  over_blocks(s, block, transformed * sizeof(E) + PLACES * block * outputs * sizeof(float), [&](int64_t first, int64_t tiles, uint8_t *room) {
-    E *v = reinterpret_cast<E *>(room);
+  over_blocks(s, block, transformed * sizeof(N) + PLACES * block * outputs * sizeof(float), [&](int64_t first, int64_t tiles, uint8_t *room) {
+    N *v = reinterpret_cast<N *>(room);
     float *m = reinterpret_cast<float *>(v + transformed);
     for (int64_t i = 0; i < tiles; i++) transform_all(inputs_of(from, s, first + i), channels, v + i * channels, block * channels);
     for (int place = 0; place < PLACES; place++)
@@ -250,16 +248,16 @@ void forward(const Tensor &x, const Tensor &u, const Tensor &y) {
   });
 }
 
-template <typename E>
+template <typename T, typename E, typename G>
 Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
-  using T = typename Factor<E>::type;
-  constexpr int64_t width = Factor<E>::width;
+  constexpr int64_t width = WIDTH<T>;
   const Images s = images_of(x), out = images_of(dy);
   const int64_t channels = s.channels, outputs = out.channels, block = block_of(s, outputs);
   // Each thread sums over its own tiles; the sums of all are added in order, so that the result does not depend on timing.
   const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), s.tiles() / block));
   const Tensor du = at::empty({threads, PLACES, channels, outputs}, at::dtype(at::kFloat));
-  const E *from = values<E>(x), *gradient = values<E>(dy);
+  const E *from = values<E>(x);
+  const G *gradient = values<G>(dy);
   float *to = du.data_ptr<float>();
   at::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
     const int64_t size = PLACES * block / width;
@@ -293,29 +291,38 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
   return gradient_of_filter(du);
 }
 
+/** What products multiply, as a type: f(Factor). */
+template <typename F>
+void by_factor(F f) {
+  if constexpr (HAS_PAIRS)
+    if (settings().precision == Precision::bfloat16) return f(Pair16{});
+  f(float{});
+}
+
 }  // namespace
 
 bool winograd_fits(const Tensor &x, int64_t outputs, int64_t least_tiles) {
-  const bool typed = x.scalar_type() == at::kFloat || (HAS_PAIRS && x.scalar_type() == at::kBFloat16);
-  return own_loops(x) && typed && x.dim() == 4 && x.size(1) % 2 == 0 && x.size(2) % 2 == 0 && x.size(3) >= 32 &&
-         x.size(3) % LANES == 0 && x.size(3) <= MOST_CHANNELS && outputs >= 32 && outputs % LANES == 0 &&
-         images_of(x).tiles() >= least_tiles;
+  return is_typed(x) && x.dim() == 4 && x.size(1) % 2 == 0 && x.size(2) % 2 == 0 && x.size(3) >= 32 && x.size(3) % LANES == 0 &&
+         x.size(3) <= MOST_CHANNELS && outputs >= 32 && outputs % LANES == 0 && images_of(x).tiles() >= least_tiles;
 }
 
 Tensor winograd(const Tensor &x, const Tensor &filter) {
   const Tensor whole = filter.to(at::kFloat).contiguous();
-  const Tensor y = at::empty({x.size(0), x.size(1), x.size(2), filter.size(3)}, x.options());
-#ifdef __AVX512BF16__
-  if (x.scalar_type() == at::kBFloat16) return forward<BFloat16>(x, transformed<Pair16>(whole), y), y;
-#endif
-  return forward<float>(x, transformed<float>(whole), y), y;
+  const Tensor y = at::empty({x.size(0), x.size(1), x.size(2), filter.size(3)}, x.options().dtype(image_type(x)));
+  by_factor([&](auto factor) {
+    using T = decltype(factor);
+    const Tensor u = transformed<T>(whole);
+    by_type(x, [&](auto p) { by_type(y, [&](auto r) { forward<T, decltype(p), decltype(r)>(x, u, y); }); });
+  });
+  return y;
 }
 
 Tensor winograd_filter_gradient(const Tensor &x, const Tensor &dy) {
-#ifdef __AVX512BF16__
-  if (x.scalar_type() == at::kBFloat16) return filter_gradient<BFloat16>(x, dy);
-#endif
-  return filter_gradient<float>(x, dy);
+  Tensor dw;
+  by_factor([&](auto factor) {
+    by_type(x, [&](auto p) { by_type(dy, [&](auto q) { dw = filter_gradient<decltype(factor), decltype(p), decltype(q)>(x, dy); }); });
+  });
+  return dw;
 }
 
 }  // namespace cm

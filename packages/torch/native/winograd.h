@@ -11,7 +11,7 @@ constexpr int64_t TILES_FOR_FILTER = 128, TILES_FOR_FILTER_GRADIENT = 512;
 /** Whether convolutions of images [batch, height, width, channels] by filters [3, 3, channels, outputs], zero-padded by 1, go this way. */
 bool winograd_fits(const at::Tensor &x, int64_t outputs, int64_t least_tiles);
 
-/** Images [batch, height, width, channels] convolved by a filter [3, 3, channels, outputs]. */
+/** Images [batch, height, width, channels] convolved by a filter [3, 3, channels, outputs]; they are held as images are. */
 at::Tensor winograd(const at::Tensor &x, const at::Tensor &filter);
 
 /** The filter's gradient, [3, 3, channels, outputs], from images and the outputs' gradients. */
