@@ -133,10 +133,12 @@ Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, i
 template <typename F>
 void by_factors(const Tensor &a, const Tensor &b, F f) {
   by_type(a, [&](auto p) {
+    using A = decltype(p);
     by_type(b, [&](auto q) {
+      using B = decltype(q);
       if constexpr (HAS_PAIRS)
-        if (in_pairs(a, b)) return f(p, q, Pair16{});
-      if constexpr (!HAS_PAIRS || (std::is_same_v<decltype(p), float> && std::is_same_v<decltype(q), float>)) f(p, q, float{});
+        if (in_pairs(a, b)) return f(A{}, B{}, Pair16{});
+      if constexpr (!HAS_PAIRS || (std::is_same_v<A, float> && std::is_same_v<B, float>)) f(A{}, B{}, float{});
     });
   });
 }
