@@ -69,9 +69,12 @@ void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int6
       else pack(b, factors, depth, columns, panel * PANEL);
   });
   // Fewer rows at a time where there are few, so that every thread has some.
+  const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
   int64_t block = ROWS;
   while (block > 4 * TILE_ROWS && (rows + block - 1) / block * panels < 4 * at::get_num_threads()) block /= 2;
-  const int64_t tasks = (rows + block - 1) / block * panels;
+  const int64_t blocks = (rows + block - 1) / block, tasks = blocks * panels;
+  // Blocks differ by a tile at most, so that threads have as much to do.
+  const auto start_of = [&](int64_t at) { return std::min(rows, tiles * at / blocks * TILE_ROWS); };
   at::parallel_for(0, tasks, std::max<int64_t>(1, 8 * GRAIN / (block * depth * PANEL)), [&](int64_t first, int64_t end) {
     const int64_t of_left = converts ? block * steps : 0, of_sums = direct ? 0 : block * PANEL;
     Scratch scratch(4 * (of_left + of_sums) + 64);
@@ -79,8 +82,8 @@ void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int6
     float *sums = scratch.take(of_sums);
     int64_t converted = -1;
     for (int64_t task = first; task < end; task++) {
-      const int64_t from = task / panels * block, j = task % panels * PANEL;
-      const int64_t count = std::min(block, rows - from), wide = std::min(PANEL, columns - j);
+      const int64_t from = start_of(task / panels), j = task % panels * PANEL;
+      const int64_t count = start_of(task / panels + 1) - from, wide = std::min(PANEL, columns - j);
       const T *left;
       if constexpr (converts) {
         if (from != converted)
