@@ -72,6 +72,7 @@ template <int ROWS, int VECTORS, bool ADD, typename T>
       else sum[i][j] = Lanes{};
     }
   const T *from = a.at;
+#pragma GCC unroll 4
   for (int64_t p = 0; p < depth; p++, from += a.column, b += ldb) {
     decltype(load(b)) row[VECTORS];
 #pragma GCC unroll 8
