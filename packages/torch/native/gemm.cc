@@ -35,17 +35,24 @@ const T *as_factors(const E *row, T *to, int64_t count) {
   return to;
 }
 
-/** Panels of b [depth, columns], rows `columns` apart: panel j is a dense [depth, PANEL], the last one as narrow as it is. */
+/**
+ * Panels of b [depth, columns], rows `columns` apart: panel j is a dense [depth, PANEL], the last one as narrow as it is. Those of columns first
+ * to end; a few rows at a time, so that they are read along their length.
+ */
 template <typename T, typename E>
-void pack(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
-  constexpr int64_t step = WIDTH<T>;
-  const int64_t wide = std::min(PANEL, columns - j), steps = (depth + step - 1) / step;
-  T *at = to + j * steps;
-  for (int64_t d = 0; d < depth; d += step, at += wide)
-    for (int64_t c = 0; c < wide; c += LANES) put(at + c, b + d * columns + j + c, columns, d + 1 < depth);
+void pack(const E *b, T *to, int64_t depth, int64_t columns, int64_t first, int64_t end) {
+  constexpr int64_t step = WIDTH<T>, band = 8;
+  const int64_t steps = (depth + step - 1) / step;
+  for (int64_t from = 0; from < depth; from += band)
+    for (int64_t j = first; j < end; j += PANEL) {
+      const int64_t wide = std::min(PANEL, columns - j);
+      T *at = to + j * steps + from / step * wide;
+      for (int64_t d = from; d < std::min(from + band, depth); d += step, at += wide)
+        for (int64_t c = 0; c < wide; c += LANES) put(at + c, b + d * columns + j + c, columns, d + 1 < depth);
+    }
 }
 
-/** The same of b [columns, depth]. */
+/** The panel from column j on of b [columns, depth]. */
 template <typename T, typename E>
 void pack_transposed(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
   const int64_t wide = std::min(PANEL, columns - j), steps = depth / WIDTH<T>;
@@ -63,11 +70,10 @@ void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int6
   const int64_t steps = depth / WIDTH<T>, panels = (columns + PANEL - 1) / PANEL;
   const Tensor packed = at::empty({steps * columns}, at::dtype(at::kFloat));
   T *factors = room<T>(packed);
-  at::parallel_for(0, panels, std::max<int64_t>(1, GRAIN / (depth * PANEL)), [&](int64_t first, int64_t end) {
-    for (int64_t panel = first; panel < end; panel++)
-      if (transpose_b) pack_transposed(b, factors, depth, columns, panel * PANEL);
-      else pack(b, factors, depth, columns, panel * PANEL);
-  });
+  const auto lay = [&](int64_t first, int64_t end) {
+    if (!transpose_b) return pack(b, factors, depth, columns, first * PANEL, std::min(columns, end * PANEL));
+    for (int64_t panel = first; panel < end; panel++) pack_transposed(b, factors, depth, columns, panel * PANEL);
+  };
   // Fewer rows at a time where there are few, so that every thread has some.
   const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
   int64_t block = ROWS;
@@ -75,15 +81,16 @@ void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int6
   const int64_t blocks = (rows + block - 1) / block, tasks = blocks * panels;
   // Blocks differ by a tile at most, so that threads have as much to do.
   const auto start_of = [&](int64_t at) { return std::min(rows, tiles * at / blocks * TILE_ROWS); };
-  at::parallel_for(0, tasks, std::max<int64_t>(1, 8 * GRAIN / (block * depth * PANEL)), [&](int64_t first, int64_t end) {
+  // Tasks of which `share` follow each other with the same rows, from one panel on.
+  const auto run = [&](int64_t first, int64_t end, int64_t panel, int64_t share) {
     const int64_t of_left = converts ? block * steps : 0, of_sums = direct ? 0 : block * PANEL;
     Scratch scratch(4 * (of_left + of_sums) + 64);
     T *narrow = scratch.take<T>(of_left);
     float *sums = scratch.take(of_sums);
     int64_t converted = -1;
     for (int64_t task = first; task < end; task++) {
-      const int64_t from = start_of(task / panels), j = task % panels * PANEL;
-      const int64_t count = start_of(task / panels + 1) - from, wide = std::min(PANEL, columns - j);
+      const int64_t from = start_of(task / share), j = (panel + task % share) * PANEL;
+      const int64_t count = start_of(task / share + 1) - from, wide = std::min(PANEL, columns - j);
       const T *left;
       if constexpr (converts) {
         if (from != converted)
@@ -102,7 +109,15 @@ void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int6
         for (int64_t i = 0; i < count; i++)
           for (int64_t k = 0; k < wide; k += LANES) store(y + (from + i) * columns + j + k, load(sums + i * wide + k));
     }
-  });
+  };
+  // Threads that share columns lay out their own, which then lie in their caches and which nobody waits for; each reads all of a.
+  if (!converts && columns >= rows && panels % at::get_num_threads() == 0)
+    return at::parallel_for(0, panels, std::max<int64_t>(1, 8 * GRAIN / (rows * depth * PANEL)), [&](int64_t first, int64_t end) {
+      lay(first, end);
+      run(0, blocks * (end - first), first, end - first);
+    });
+  at::parallel_for(0, panels, std::max<int64_t>(1, GRAIN / (depth * PANEL)), lay);
+  at::parallel_for(0, tasks, std::max<int64_t>(1, 8 * GRAIN / (block * depth * PANEL)), [&](int64_t first, int64_t end) { run(first, end, 0, panels); });
 }
 
 template <typename T, typename A, typename B>
@@ -123,7 +138,7 @@ Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, i
           for (int64_t r = 0; r < rows; r += LANES) put(left + d / step * rows + r, a + (from + d) * rows + r, rows, d + 1 < count);
         for (int64_t j = 0; j < columns; j += PANEL) {
           const int64_t wide = std::min(PANEL, columns - j);
-          pack(b + from * columns, right, count, columns, j);
+          pack(b + from * columns, right, count, columns, j, j + wide);
           small_product(Strided<T>{left, 1, rows}, right + j * steps, wide, to + part * rows * columns + j, columns, rows, steps, wide, from > start);
         }
       }
