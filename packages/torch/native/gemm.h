@@ -1,6 +1,6 @@
 // Matrix products of this package's own on the CPU, of float32 or of pairs of bfloat16: the second factor is packed into panels as wide as a tile
-// of sums, the first is read where it lies, and columns or blocks of rows are shared among threads. With few numbers to a product, or factors that would have
-// to be converted or laid out anew first, libraries made for large ones lose a fifth.
+// of sums, the first is read where it lies, and columns or blocks of rows are shared among threads. With few numbers to a product, or factors
+// that would have to be converted or laid out anew first, libraries made for large ones lose a fifth.
 #pragma once
 #include "call.h"
 
