@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 
 /** Where and of what numbers were made. */
@@ -6,6 +7,7 @@ export interface Origin {
   readonly date: string;
   /** What is checked out, and whether it has changes that are not committed; `unknown` without git. */
   readonly commit: string;
+  /** Its name, and the vector instructions that it has where the system tells. */
   readonly processor: string;
   readonly threads: number;
   /** Main memory, GiB. */
@@ -20,13 +22,21 @@ export interface Origin {
 export const origin = (): Origin => ({
   date: new Date().toISOString().slice(0, 16),
   commit: commit(),
-  processor: cpus()[0]?.model.trim() || process.arch,
+  processor: (cpus()[0]?.model.trim() || process.arch) + vectors(),
   threads: availableParallelism(),
   memory: Math.round(totalmem() / 2 ** 30),
   system: `${process.platform} ${release()}`,
   node: process.versions.node,
   load: Number(loadavg()[0]!.toFixed(1)),
 });
+
+/** Virtual machines give processors of different generations the same name. */
+function vectors(): string {
+  const flags = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
+  const has = (flag: string) => new RegExp(`^flags.*\\b${flag}\\b`, 'm').test(flags);
+  if (has('avx512f')) return has('avx512_bf16') ? ' (AVX-512 with BF16)' : ' (AVX-512)';
+  return has('avx2') ? ' (AVX2)' : '';
+}
 
 function commit(): string {
   const git = (...args: string[]) =>
