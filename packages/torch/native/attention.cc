@@ -38,8 +38,7 @@ struct Dense {
   int64_t row;
 };
 
-template <typename E>
-inline const float *widened(const E *x, int64_t step, int64_t rows, int64_t size, float *room) {
+inline const float *widened(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, float *room) {
   for (int64_t r = 0; r < rows; r++) fill_row(room + r * size, size, [from = x + r * step](auto at) { return at(from); });
   return room;
 }
@@ -71,13 +70,14 @@ inline Dense<Pair16> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, 
 }
 #endif
 
-/** Rows of factors as a second factor's columns: [size, rows]. */
+/** x [rows, size], rows `step` apart, as [size, rows]. */
 template <typename N, typename T>
 void transpose(const N *x, int64_t step, int64_t rows, int64_t size, T *to) {
   for (int64_t first = 0; first < rows; first += 16)
     for (int64_t c = 0; c < size; c++)
       for (int64_t r = first; r < std::min(first + 16, rows); r++) to[c * rows + r] = x[r * step + c];
 }
+/** The same, of the factors along its rows. */
 template <typename T, typename E>
 void columns_of(const E *x, int64_t step, int64_t rows, int64_t size, T *to) {
   if constexpr (std::is_same_v<T, float>) transpose(x, step, rows, size, to);

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { lackingInstructions } from './instructions';
 
 /** What `npx cm-torch setup` leaves behind for the backend to find. */
 export interface Installation {
@@ -10,6 +11,8 @@ export interface Installation {
   readonly libraries: string;
   /** libtorch's version. */
   readonly version: string;
+  /** The vector instructions that it uses, such as `avx2`. */
+  readonly instructions: readonly string[];
   /** The native module of collective operations, where this libtorch has what it needs. */
   readonly distributed?: string;
   /** libtorch's CUDA part, to be loaded where there is a GPU. */
@@ -34,7 +37,7 @@ export const isInstalled = (): boolean => existsSync(record());
 /**
  * The installation in use.
  *
- * @throws Error naming the command to run when there is none
+ * @throws Error naming the command to run when there is none, or when it was compiled for another processor
  */
 export function installation(): Installation {
   const file = record();
@@ -44,6 +47,13 @@ export function installation(): Installation {
   const found = JSON.parse(readFileSync(file, 'utf8')) as Partial<Installation>;
   if (typeof found.addon !== 'string' || !existsSync(found.addon)) {
     throw new Error(`@cm/torch: ${file} names ${found.addon}, which is not there. Run \`npx cm-torch setup\` again.`);
+  }
+  const lacking = lackingInstructions(found.instructions ?? []);
+  if (lacking.length > 0) {
+    throw new Error(
+      `@cm/torch: ${found.addon} was compiled for a processor with ${lacking.join(', ')}, which this one has not. ` +
+        'Run `npx cm-torch setup` on this machine, with a CM_TORCH_HOME of its own if both share the folder.',
+    );
   }
   const { cudaLibrary, ...rest } = found as Installation;
   return cudaLibrary && hasGpu() ? { ...rest, cudaLibrary } : rest;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { installation, isInstalled } from '../src/installation';
+import { instructionsIn } from '../src/instructions';
 import { diagnose } from '../src/setup/doctor';
 import { findLibtorch } from '../src/setup/libtorch';
 import { setup } from '../src/setup/setup';
@@ -41,6 +42,25 @@ describe('setup', () => {
   it('is asked for again where what it made is gone', () => {
     writeFileSync(join(folder, 'installation.json'), JSON.stringify({ addon: join(folder, 'gone.node') }));
     expect(() => installation()).toThrow(/gone\.node, which is not there\. Run `npx cm-torch setup` again/);
+  });
+
+  it('is asked for again on a processor that lacks what the addon uses, before anything of it runs', () => {
+    const addon = join(folder, 'cm_torch.node');
+    writeFileSync(addon, '');
+    const record = (instructions: string[]) =>
+      writeFileSync(join(folder, 'installation.json'), JSON.stringify({ addon, instructions }));
+    record(['avx', 'avx1024', 'avx2048fp4']);
+    const told = existsSync('/proc/cpuinfo') && /^flags/m.test(readFileSync('/proc/cpuinfo', 'utf8'));
+    if (told)
+      expect(installation).toThrow(/a processor with avx1024, avx2048fp4, which this one has not\. Run `npx cm/);
+    record([]);
+    expect(installation()).toMatchObject({ addon });
+  });
+
+  it('reads what code may use from the compiler’s macros', () => {
+    const macros =
+      '#define __AVX2__ 1\n#define __AVX512_BF16__ 1\n#define __FMA__ 1\n#define __FMADD__ 1\n#define AVX 1\n';
+    expect(instructionsIn(macros)).toEqual(['avx2', 'avx512bf16', 'fma']);
   });
 
   it('names an option that leads nowhere', () => {

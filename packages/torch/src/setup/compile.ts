@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { include_dir as nodeHeaders } from 'node-api-headers';
 import { home } from '../installation';
+import { instructionsIn } from '../instructions';
 import type { Libtorch } from './libtorch';
 
 const run = promisify(execFile);
@@ -40,6 +41,14 @@ function flagsFor({ version, include }: Libtorch): string[] {
     ...[nodeHeaders, ...include].map((f) => `-I${f}`),
     ...(process.env.CXXFLAGS ?? '').split(/\s+/).filter((flag) => flag),
   ];
+}
+
+/** The vector instructions that what is compiled here may use. */
+export function instructionsUsed(libtorch: Libtorch): string[] {
+  const compiler = findCompiler();
+  if (!compiler) return [];
+  const macros = [...flagsFor(libtorch), '-dM', '-E', '-x', 'c++', '/dev/null'];
+  return instructionsIn(execFileSync(compiler.command, macros, { encoding: 'utf8' }));
 }
 
 /** A module that is compiled by itself. */
@@ -98,7 +107,8 @@ async function build(
   for (const file of read) key.update(file).update(readFileSync(join(from, file)));
   // Where headers of Node and of this package lie says nothing of what they hold.
   const settings = flags.filter((flag) => flag !== `-I${nodeHeaders}` && flag !== `-I${from}`);
-  key.update(JSON.stringify([settings, libtorch, compiler, cpus()[0]?.model]));
+  // Virtual machines give processors of different generations the same name.
+  key.update(JSON.stringify([settings, libtorch, compiler, cpus()[0]?.model, instructionsUsed(libtorch)]));
   const folder = join(home(), 'builds', `${libtorch.version}-${key.digest('hex').slice(0, 16)}`);
   const addon = join(folder, `${name}.node`);
   if (existsSync(addon)) {

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { hasGpu, type Installation, record } from '../installation';
-import { compile, compileDistributed } from './compile';
+import { compile, compileDistributed, instructionsUsed } from './compile';
 import { downloadLibtorch } from './download';
 import { cudaLibraryOf, debianLibtorch, findLibtorch, type Libtorch, type LibtorchOptions } from './libtorch';
 import { selfTest } from './self-test';
@@ -47,6 +47,7 @@ export async function setup(options: SetupOptions, say: (line: string) => void):
     addon,
     libraries: libtorch.libraries,
     version: libtorch.version,
+    instructions: instructionsUsed(libtorch),
     ...(distributed && { distributed }),
     ...(cudaLibrary && { cudaLibrary }),
   };
