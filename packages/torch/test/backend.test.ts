@@ -5,6 +5,7 @@ import { configureTorch, isInstalled, type Precision } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { TorchBackend } from '../src/backend';
+import { installation } from '../src/installation';
 
 // Arithmetic is the business of tfjs-core's conformance suite (conformance/run.mjs); this is about what is the backend's own.
 describe.skipIf(!isInstalled())('the torch backend (left out where `cm-torch setup` has not been run)', () => {
@@ -101,6 +102,8 @@ describe.skipIf(!isInstalled())('the torch backend (left out where `cm-torch set
     const rounded = tf.matMul(a, a);
     const error = tf.max(tf.abs(tf.sub(exact, rounded))).dataSync()[0]!;
     expect(rounded.dtype).toBe('float32');
+    // Factors are rounded where the processor multiplies bfloat16, and only there.
+    expect(error > 0).toBe(installation().instructions.includes('avx512bf16'));
     expect(error).toBeLessThan(0.5);
   });
 

@@ -2,6 +2,7 @@ import '@cm/gradients';
 import { configureTorch, isInstalled, type Precision } from '@cm/torch';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { installation } from '../src/installation';
 
 /** The convolution as nine matrix products of shifted images. */
 function shifted(x: tf.Tensor4D, filter: tf.Tensor4D): tf.Tensor4D {
@@ -88,6 +89,8 @@ describe.skipIf(!isInstalled())('3 × 3 convolutions (left out where `cm-torch s
       const all = run('bfloat16');
       all.forEach((rounded, i) => {
         const error = tf.norm(tf.sub(rounded, exact[i]!)).dataSync()[0]! / tf.norm(exact[i]!).dataSync()[0]!;
+        // The filter's gradient, the last, is float32 of factors that only some processors round.
+        expect(error > 0).toBe(i < 2 || installation().instructions.includes('avx512bf16'));
         expect(error).toBeLessThan(0.008);
       });
       const [y, dx] = all;
