@@ -1,5 +1,7 @@
 #include "gemm.h"
 
+#include <numeric>
+
 #include "loops.h"
 #include "scratch.h"
 #include "simd.h"
@@ -9,7 +11,9 @@ namespace {
 
 constexpr int64_t PANEL = TILE_VECTORS * LANES;
 /** Rows, and factors along the sum, that are multiplied at a time: both factors' pieces lie in the second-level cache. */
-constexpr int64_t ROWS = 96, DEPTH = 512;
+constexpr int64_t ROWS = 16 * TILE_ROWS, DEPTH = 512;
+/** Factors that stay there from one block of rows to the next. */
+constexpr int64_t NEAR = 131072;
 
 bool in_pairs(const Tensor &a, const Tensor &b) {
   if (!HAS_PAIRS) return false;
@@ -26,8 +30,13 @@ void put(Pair16 *to, const E *from, int64_t ld, bool has_next) {
 }
 
 inline const Pair16 *as_factors(const BFloat16 *row, Pair16 *, int64_t) { return reinterpret_cast<const Pair16 *>(row); }
+/** LANES pairs of numbers that follow each other. */
+inline Lanes factors_at(const BFloat16 *from, Pair16) { return (Lanes)load(reinterpret_cast<const Pair16 *>(from)); }
+inline Lanes factors_at(const float *from, Pair16) { return (Lanes)_mm512_cvtne2ps_pbh((__m512)load(from + LANES), (__m512)load(from)); }
 #endif
 inline const float *as_factors(const float *row, float *, int64_t) { return row; }
+template <typename E>
+Lanes factors_at(const E *from, float) { return load(from); }
 /** A row as factors along it, at `to` where they are not those that lie there. */
 template <typename E, typename T>
 const T *as_factors(const E *row, T *to, int64_t count) {
@@ -52,20 +61,46 @@ void pack(const E *b, T *to, int64_t depth, int64_t columns, int64_t first, int6
     }
 }
 
-/** The panel from column j on of b [columns, depth]. */
+/** The panel from column j on of b [columns, depth]: squares of LANES by LANES, so that lines are read whole. */
 template <typename T, typename E>
 void pack_transposed(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
   const int64_t wide = std::min(PANEL, columns - j), steps = depth / WIDTH<T>;
-  T *at = to + j * steps;
-  std::vector<T> space(steps * wide);
-  const T *rows[PANEL];
-  for (int64_t c = 0; c < wide; c++) rows[c] = as_factors(b + (j + c) * depth, space.data() + c * steps, depth);
-  for (int64_t d = 0; d < steps; d++)
-    for (int64_t c = 0; c < wide; c++) at[d * wide + c] = rows[c][d];
+  for (int64_t c = 0; c < wide; c += LANES)
+    for (int64_t d = 0; d < steps; d += LANES) {
+      const int64_t count = std::min(LANES, steps - d);
+      const E *from = b + (j + c) * depth + d * WIDTH<T>;
+      Lanes square[LANES];
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < LANES; i++, from += depth) {
+        E last[LANES * WIDTH<T>];
+        if (count < LANES) std::copy_n(from, count * WIDTH<T>, last);
+        square[i] = factors_at(count < LANES ? last : from, T{});
+      }
+      transpose(square);
+      T *at = to + j * steps + d * wide + c;
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < LANES; i++)
+        if (i < count) store(reinterpret_cast<float *>(at + i * wide), square[i]);
+    }
+}
+
+/** Rows first to first + count of a [rows, depth] as factors, or of aᵀ of a [depth, rows], count then a multiple of LANES: at `to`, or where they lie. */
+template <typename T, typename E>
+Strided<T> lay_out(const E *a, bool transposed, T *to, int64_t first, int64_t count, int64_t rows, int64_t depth) {
+  const int64_t steps = depth / WIDTH<T>;
+  if (transposed) {
+    for (int64_t d = 0; d < depth; d += WIDTH<T>)
+      for (int64_t r = 0; r < count; r += LANES) put(to + d / WIDTH<T> * count + r, a + d * rows + first + r, rows, true);
+    return {to, 1, count};
+  }
+  a += first * depth;
+  if constexpr (std::is_same_v<E, Number<T>>) return {as_factors(a, to, depth), steps, 1};
+  for (int64_t i = 0; i < count; i++) as_factors(a + i * depth, to + i * steps, depth);
+  return {to, steps, 1};
 }
 
 template <typename T, typename A, typename B, typename Y>
-void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int64_t depth, int64_t columns) {
+void multiply(const A *a, bool transpose_a, const B *b, bool transpose_b, Y *y, int64_t rows, int64_t depth, int64_t columns) {
   constexpr bool converts = !std::is_same_v<A, Number<T>>, direct = std::is_same_v<Y, float>;
   const int64_t steps = depth / WIDTH<T>, panels = (columns + PANEL - 1) / PANEL;
   const Tensor packed = at::empty({steps * columns}, at::dtype(at::kFloat));
@@ -75,43 +110,42 @@ void multiply(const A *a, const B *b, bool transpose_b, Y *y, int64_t rows, int6
     for (int64_t panel = first; panel < end; panel++) pack_transposed(b, factors, depth, columns, panel * PANEL);
   };
   // Fewer rows at a time where there are few, so that every thread has some.
-  const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+  const int64_t tile = transpose_a ? std::lcm(TILE_ROWS, LANES) : TILE_ROWS, tiles = (rows + tile - 1) / tile;
   int64_t block = ROWS;
-  while (block > 4 * TILE_ROWS && (rows + block - 1) / block * panels < 4 * at::get_num_threads()) block /= 2;
+  while (block > std::max<int64_t>(tile, 4 * TILE_ROWS) && (rows + block - 1) / block * panels < 4 * at::get_num_threads()) block /= 2;
   const int64_t blocks = (rows + block - 1) / block, tasks = blocks * panels;
   // Blocks differ by a tile at most, so that threads have as much to do.
-  const auto start_of = [&](int64_t at) { return std::min(rows, tiles * at / blocks * TILE_ROWS); };
+  const auto start_of = [&](int64_t at) { return std::min(rows, tiles * at / blocks * tile); };
   // Tasks of which `share` follow each other with the same rows, from one panel on.
   const auto run = [&](int64_t first, int64_t end, int64_t panel, int64_t share) {
-    const int64_t of_left = converts ? block * steps : 0, of_sums = direct ? 0 : block * PANEL;
+    const int64_t of_left = converts || transpose_a ? block * steps : 0, of_sums = direct ? 0 : block * PANEL;
     Scratch scratch(4 * (of_left + of_sums) + 64);
-    T *narrow = scratch.take<T>(of_left);
+    T *laid_out = scratch.take<T>(of_left);
     float *sums = scratch.take(of_sums);
-    int64_t converted = -1;
+    const bool far = share * steps * PANEL > NEAR;
+    Strided<T> left{};
     for (int64_t task = first; task < end; task++) {
       const int64_t from = start_of(task / share), j = (panel + task % share) * PANEL;
       const int64_t count = start_of(task / share + 1) - from, wide = std::min(PANEL, columns - j);
-      const T *left;
-      if constexpr (converts) {
-        if (from != converted)
-          for (int64_t i = 0; i < count; i++) as_factors(a + (from + i) * depth, narrow + i * steps, depth);
-        converted = from, left = narrow;
-      } else {
-        left = as_factors(a + from * depth, narrow, depth);
-      }
+      if (task == first || task % share == 0) left = lay_out(a, transpose_a, laid_out, from, count, rows, depth);
       float *c;
       if constexpr (direct) c = y + from * columns + j;
       else c = sums;
       const int64_t ldc = direct ? columns : wide;
-      for (int64_t d = 0; d < steps; d += DEPTH)
-        small_product(Strided<T>{left + d, steps, 1}, factors + j * steps + d * wide, wide, c, ldc, count, std::min(DEPTH, steps - d), wide, d > 0);
+      for (int64_t d = 0; d < steps; d += DEPTH) {
+        const Strided<T> from_left{left.at + d * left.column, left.row, left.column};
+        const T *piece = factors + j * steps + d * wide;
+        const int64_t deep = std::min(DEPTH, steps - d);
+        if (far) product_before(piece + deep * wide, from_left, piece, wide, c, ldc, count, deep, wide, d > 0);
+        else small_product(from_left, piece, wide, c, ldc, count, deep, wide, d > 0);
+      }
       if constexpr (!direct)
         for (int64_t i = 0; i < count; i++)
           for (int64_t k = 0; k < wide; k += LANES) store(y + (from + i) * columns + j + k, load(sums + i * wide + k));
     }
   };
   // Threads that share columns lay out their own, which then lie in their caches and which nobody waits for; each reads all of a.
-  if (!converts && columns >= rows && panels % at::get_num_threads() == 0)
+  if (!converts && !transpose_a && columns >= rows && panels % at::get_num_threads() == 0)
     return at::parallel_for(0, panels, std::max<int64_t>(1, 8 * GRAIN / (rows * depth * PANEL)), [&](int64_t first, int64_t end) {
       lay(first, end);
       run(0, blocks * (end - first), first, end - first);
@@ -163,8 +197,9 @@ void by_factors(const Tensor &a, const Tensor &b, F f) {
 
 }  // namespace
 
-bool gemm_fits(const Tensor &a, const Tensor &b, int64_t rows, int64_t depth, int64_t columns) {
+bool gemm_fits(const Tensor &a, bool transpose_a, const Tensor &b, int64_t rows, int64_t depth, int64_t columns) {
   if (!is_typed(a) || !is_typed(b) || rows < 8 || depth < 8 || columns < LANES || columns % LANES != 0) return false;
+  if (transpose_a && rows % LANES != 0) return false;
   return !in_pairs(a, b) || depth % 2 == 0;
 }
 
@@ -174,8 +209,8 @@ bool gemm_over_rows_fits(const Tensor &a, const Tensor &b) {
          depth >= 4 * std::max(rows, columns);
 }
 
-Tensor gemm(const Tensor &a, const Tensor &b, bool transpose_b, at::ScalarType type) {
-  const int64_t rows = a.size(0), depth = a.size(1), columns = b.size(transpose_b ? 0 : 1);
+Tensor gemm(const Tensor &a, bool transpose_a, const Tensor &b, bool transpose_b, at::ScalarType type) {
+  const int64_t rows = a.size(transpose_a), depth = a.size(!transpose_a), columns = b.size(!transpose_b);
   const Tensor y = at::empty({rows, columns}, a.options().dtype(type));
   by_factors(a, b, [&](auto p, auto q, auto factor) {
     using A = decltype(p);
@@ -183,7 +218,7 @@ Tensor gemm(const Tensor &a, const Tensor &b, bool transpose_b, at::ScalarType t
     using T = decltype(factor);
     by_type(y, [&](auto r) {
       using Y = decltype(r);
-      multiply<T>(values<A>(a), values<B>(b), transpose_b, room<Y>(y), rows, depth, columns);
+      multiply<T>(values<A>(a), transpose_a, values<B>(b), transpose_b, room<Y>(y), rows, depth, columns);
     });
   });
   return y;

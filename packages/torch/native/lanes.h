@@ -113,7 +113,7 @@ inline X exponential(X x) {
 /** exp(x) and 1/x as precisely as numbers are that are stored as E. */
 template <typename E, typename X>
 inline X exponential_for(X x) {
-#ifdef __AVX512BF16__
+#ifdef __AVX512F__
   // 2^n·2^r, n the nearest whole number, 2^r to 3e-6 relative; ∞ and 0 beyond float32's range.
   if constexpr (std::is_same_v<E, BFloat16> && std::is_same_v<X, Lanes>) {
     const Lanes t = x * 1.44269504088896341f;
@@ -130,7 +130,7 @@ inline X exponential_for(X x) {
 }
 template <typename E, typename X>
 inline X reciprocal_for(X x) {
-#ifdef __AVX512BF16__
+#ifdef __AVX512F__
   if constexpr (std::is_same_v<E, BFloat16> && std::is_same_v<X, Lanes>) return (Lanes)_mm512_rcp14_ps((__m512)x);
 #endif
   return 1.0f / x;

@@ -39,14 +39,13 @@ Tensor own_product(const Tensor &a, const Tensor &b, bool transpose_a, bool tran
   const int64_t depth = a.size(transpose_a ? -2 : -1), columns = b.size(transpose_b ? -2 : -1);
   if (depth == 0 || a.dim() < b.dim() || b.numel() != depth * columns || (transpose_a && a.numel() != depth * a.size(-1))) return {};
   const int64_t rows = a.numel() / depth;
-  if (!gemm_fits(a, b, rows, depth, columns)) return {};
+  if (!gemm_fits(a, transpose_a, b, rows, depth, columns)) return {};
   auto shape = a.sizes().vec();
   shape.end()[-2] = a.size(transpose_a ? -1 : -2), shape.back() = columns;
   const Tensor matrix = b.reshape({b.size(-2), b.size(-1)}).contiguous();
-  if (!transpose_a) return gemm(a.reshape({rows, depth}).contiguous(), matrix, transpose_b, at::kFloat).view(shape);
-  const Tensor seen = a.reshape({depth, rows});
-  if (!transpose_b && gemm_over_rows_fits(seen, matrix)) return gemm_over_rows(seen.contiguous(), matrix).view(shape);
-  return gemm(seen.t().contiguous(), matrix, transpose_b, at::kFloat).view(shape);
+  const Tensor seen = (transpose_a ? a.reshape({depth, rows}) : a.reshape({rows, depth})).contiguous();
+  if (transpose_a && !transpose_b && gemm_over_rows_fits(seen, matrix)) return gemm_over_rows(seen, matrix).view(shape);
+  return gemm(seen, transpose_a, matrix, transpose_b, at::kFloat).view(shape);
 }
 
 /** op(a) · op(b) over the last two axes; those before broadcast. */
@@ -174,10 +173,10 @@ Tensor pixels_of(const Tensor &x) { return x.contiguous().view({-1, x.size(-1)})
 
 /** Images x, each pixel multiplied by a matrix or its transpose, as [batch, …, outputs]; undefined where products of our own do not serve. */
 Tensor pointwise(const Tensor &x, const Tensor &filter, bool transpose, int64_t outputs) {
-  if (x.numel() == 0 || !gemm_fits(x, filter, x.numel() / x.size(-1), x.size(-1), outputs)) return {};
+  if (x.numel() == 0 || !gemm_fits(x, false, filter, x.numel() / x.size(-1), x.size(-1), outputs)) return {};
   auto shape = x.sizes().vec();
   shape.back() = outputs;
-  return gemm(pixels_of(x), pixels_of(filter), transpose, image_type(x)).view(shape);
+  return gemm(pixels_of(x), false, pixels_of(filter), transpose, image_type(x)).view(shape);
 }
 
 Tensor convolution(Arguments &in) {

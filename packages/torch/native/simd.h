@@ -1,6 +1,7 @@
 // Small matrix products of float32 or of pairs of bfloat16.
 #pragma once
 #include <algorithm>
+#include <utility>
 
 #include "lanes.h"
 
@@ -49,6 +50,27 @@ constexpr int64_t WIDTH = std::is_same_v<T, float> ? 1 : 2;
 template <typename T>
 using Number = std::conditional_t<std::is_same_v<T, float>, float, BFloat16>;
 
+/** Lanes of x and y in turns of HALF: the first half of each 2·HALF of x's, then of y's; or the second halves. */
+template <size_t HALF, bool SECOND, size_t... K>
+inline Lanes woven(Lanes x, Lanes y, std::index_sequence<K...>) {
+#if __has_builtin(__builtin_shufflevector)
+  return __builtin_shufflevector(x, y, (K & HALF ? LANES + K - (SECOND ? 0 : HALF) : K + (SECOND ? HALF : 0))...);
+#else
+  return __builtin_shuffle(x, y, LaneBits{(K & HALF ? LANES + K - (SECOND ? 0 : HALF) : K + (SECOND ? HALF : 0))...});
+#endif
+}
+/** Rows become columns: of all pairs of rows HALF apart, then twice as far. */
+template <size_t HALF = 1>
+inline void transpose(Lanes (&x)[LANES]) {
+  constexpr std::make_index_sequence<LANES> all;
+#pragma GCC unroll 16
+  for (size_t i = 0; i < LANES; i++)
+    if (!(i & HALF)) {
+      const Lanes first = woven<HALF, false>(x[i], x[i + HALF], all), second = woven<HALF, true>(x[i], x[i + HALF], all);
+      x[i] = first, x[i + HALF] = second;
+    }
+  if constexpr (2 * HALF < LANES) transpose<2 * HALF>(x);
+}
 
 /** A matrix that is seen through strides: element (i, j) lies at i·row + j·column. */
 template <typename T>
@@ -59,10 +81,13 @@ struct Strided {
 template <typename T>
 Strided(const T *, int64_t, int64_t) -> Strided<T>;
 
+/** Steps along the sum in which a tile fetches a line of what is multiplied next: 16 tiles fetch as much as they multiply by. */
+constexpr int64_t FETCH = 16 * 64 / (TILE_VECTORS * LANES * sizeof(float));
+
 // Every short loop is unrolled at once: else GCC keeps the sums on the stack before and after the long one. Not inlined: where strides are known it
 // would gather the first factor into vectors.
-template <int ROWS, int VECTORS, bool ADD, typename T>
-[[gnu::noinline]] void product_tile(const Strided<T> &a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t depth) {
+template <int ROWS, int VECTORS, bool ADD, bool FETCHES, typename T>
+[[gnu::noinline]] void product_tile(const Strided<T> &a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t depth, const char *next) {
   Lanes sum[ROWS][VECTORS];
 #pragma GCC unroll 8
   for (int i = 0; i < ROWS; i++)
@@ -72,37 +97,46 @@ template <int ROWS, int VECTORS, bool ADD, typename T>
       else sum[i][j] = Lanes{};
     }
   const T *from = a.at;
+  const auto steps = [&](int64_t count) __attribute__((always_inline)) {
 #pragma GCC unroll 4
-  for (int64_t p = 0; p < depth; p++, from += a.column, b += ldb) {
-    decltype(load(b)) row[VECTORS];
+    for (int64_t p = 0; p < count; p++, from += a.column, b += ldb) {
+      decltype(load(b)) row[VECTORS];
 #pragma GCC unroll 8
-    for (int j = 0; j < VECTORS; j++) row[j] = load(b + j * LANES);
+      for (int j = 0; j < VECTORS; j++) row[j] = load(b + j * LANES);
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS; i++)
+      for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 8
-      for (int j = 0; j < VECTORS; j++) sum[i][j] = multiply_add(from[i * a.row], row[j], sum[i][j]);
-  }
+        for (int j = 0; j < VECTORS; j++) sum[i][j] = multiply_add(from[i * a.row], row[j], sum[i][j]);
+    }
+  };
+  if constexpr (FETCHES)
+    for (; depth >= FETCH; depth -= FETCH, next += 64) {
+      __builtin_prefetch(next, 0, 2);
+      steps(FETCH);
+    }
+  steps(depth);
 #pragma GCC unroll 8
   for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 8
     for (int j = 0; j < VECTORS; j++) store(c + i * ldc + j * LANES, sum[i][j]);
 }
 
-template <int VECTORS, bool ADD, typename T>
-inline void product_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth) {
-  for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a.at += TILE_ROWS * a.row, c += TILE_ROWS * ldc)
-    product_tile<TILE_ROWS, VECTORS, ADD>(a, b, ldb, c, ldc, depth);
+template <int VECTORS, bool ADD, bool FETCHES, typename T>
+inline void product_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth, const char *next) {
+  for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a.at += TILE_ROWS * a.row, c += TILE_ROWS * ldc, next += depth / FETCH * 64)
+    product_tile<TILE_ROWS, VECTORS, ADD, FETCHES>(a, b, ldb, c, ldc, depth, next);
   for (; rows >= 2; rows -= 2, a.at += 2 * a.row, c += 2 * ldc)
-    product_tile<2, VECTORS, ADD>(a, b, ldb, c, ldc, depth);
-  if (rows > 0) product_tile<1, VECTORS, ADD>(a, b, ldb, c, ldc, depth);
+    product_tile<2, VECTORS, ADD, FETCHES>(a, b, ldb, c, ldc, depth, next);
+  if (rows > 0) product_tile<1, VECTORS, ADD, FETCHES>(a, b, ldb, c, ldc, depth, next);
 }
 
-template <bool ADD, typename T>
-inline void product_of_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth, int64_t columns) {
+template <bool ADD, bool FETCHES, typename T>
+inline void product_of_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth, int64_t columns,
+                               const char *next) {
   int64_t j = 0;
   for (; j + TILE_VECTORS * LANES <= columns; j += TILE_VECTORS * LANES)
-    product_columns<TILE_VECTORS, ADD>(a, b + j, ldb, c + j, ldc, rows, depth);
-  for (; j + LANES <= columns; j += LANES) product_columns<1, ADD>(a, b + j, ldb, c + j, ldc, rows, depth);
+    product_columns<TILE_VECTORS, ADD, FETCHES>(a, b + j, ldb, c + j, ldc, rows, depth, next);
+  for (; j + LANES <= columns; j += LANES) product_columns<1, ADD, FETCHES>(a, b + j, ldb, c + j, ldc, rows, depth, next);
   if constexpr (std::is_same_v<T, float>)
     for (; j < columns; j++)
       for (int64_t i = 0; i < rows; i++) {
@@ -119,8 +153,16 @@ inline void product_of_columns(Strided<T> a, const T *b, int64_t ldb, float *c, 
 template <typename T>
 inline void small_product(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
                           int64_t columns, bool add) {
-  if (add) product_of_columns<true>(a, b, ldb, c, ldc, rows, depth, columns);
-  else product_of_columns<false>(a, b, ldb, c, ldc, rows, depth, columns);
+  if (add) product_of_columns<true, false>(a, b, ldb, c, ldc, rows, depth, columns, nullptr);
+  else product_of_columns<false, false>(a, b, ldb, c, ldc, rows, depth, columns, nullptr);
+}
+/** The same, while what lies at `next` is brought into the second-level cache: the b that is multiplied next. */
+template <typename T>
+inline void product_before(const T *next, Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
+                           int64_t columns, bool add) {
+  const char *const lines = reinterpret_cast<const char *>(next);
+  if (add) product_of_columns<true, true>(a, b, ldb, c, ldc, rows, depth, columns, lines);
+  else product_of_columns<false, true>(a, b, ldb, c, ldc, rows, depth, columns, lines);
 }
 
 }  // namespace cm
