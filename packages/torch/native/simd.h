@@ -123,8 +123,10 @@ template <int ROWS, int VECTORS, bool ADD, bool FETCHES, typename T>
 
 template <int VECTORS, bool ADD, bool FETCHES, typename T>
 inline void product_columns(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth, const char *next) {
-  for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a.at += TILE_ROWS * a.row, c += TILE_ROWS * ldc, next += depth / FETCH * 64)
+  for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a.at += TILE_ROWS * a.row, c += TILE_ROWS * ldc) {
     product_tile<TILE_ROWS, VECTORS, ADD, FETCHES>(a, b, ldb, c, ldc, depth, next);
+    if constexpr (FETCHES) next += depth / FETCH * 64;
+  }
   for (; rows >= 2; rows -= 2, a.at += 2 * a.row, c += 2 * ldc)
     product_tile<2, VECTORS, ADD, FETCHES>(a, b, ldb, c, ldc, depth, next);
   if (rows > 0) product_tile<1, VECTORS, ADD, FETCHES>(a, b, ldb, c, ldc, depth, next);
