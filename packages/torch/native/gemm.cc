@@ -44,6 +44,13 @@ const T *as_factors(const E *row, T *to, int64_t count) {
   return to;
 }
 
+/** `wide` columns of a matrix of `depth` rows that lie ld apart, as dense factors [depth, wide]. */
+template <typename T, typename E>
+void lay_columns(const E *from, int64_t ld, T *to, int64_t depth, int64_t wide) {
+  for (int64_t d = 0; d < depth; d += WIDTH<T>, to += wide)
+    for (int64_t c = 0; c < wide; c += LANES) put(to + c, from + d * ld + c, ld, d + 1 < depth);
+}
+
 /**
  * Panels of b [depth, columns], rows `columns` apart: panel j is a dense [depth, PANEL], the last one as narrow as it is. Those of columns first
  * to end; a few rows at a time, so that they are read along their length.
@@ -55,9 +62,7 @@ void pack(const E *b, T *to, int64_t depth, int64_t columns, int64_t first, int6
   for (int64_t from = 0; from < depth; from += band)
     for (int64_t j = first; j < end; j += PANEL) {
       const int64_t wide = std::min(PANEL, columns - j);
-      T *at = to + j * steps + from / step * wide;
-      for (int64_t d = from; d < std::min(from + band, depth); d += step, at += wide)
-        for (int64_t c = 0; c < wide; c += LANES) put(at + c, b + d * columns + j + c, columns, d + 1 < depth);
+      lay_columns(b + from * columns + j, columns, to + j * steps + from / step * wide, std::min(band, depth - from), wide);
     }
 }
 
@@ -89,8 +94,7 @@ template <typename T, typename E>
 Strided<T> lay_out(const E *a, bool transposed, T *to, int64_t first, int64_t count, int64_t rows, int64_t depth) {
   const int64_t steps = depth / WIDTH<T>;
   if (transposed) {
-    for (int64_t d = 0; d < depth; d += WIDTH<T>)
-      for (int64_t r = 0; r < count; r += LANES) put(to + d / WIDTH<T> * count + r, a + d * rows + first + r, rows, true);
+    lay_columns(a + first, rows, to, depth, count);
     return {to, 1, count};
   }
   a += first * depth;
@@ -168,8 +172,7 @@ Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, i
       const int64_t start = depth * part / parts, stop = depth * (part + 1) / parts;
       for (int64_t from = start; from < stop; from += ROWS) {
         const int64_t count = std::min(ROWS, stop - from), steps = (count + step - 1) / step;
-        for (int64_t d = 0; d < count; d += step)
-          for (int64_t r = 0; r < rows; r += LANES) put(left + d / step * rows + r, a + (from + d) * rows + r, rows, d + 1 < count);
+        lay_columns(a + from * rows, rows, left, count, rows);
         for (int64_t j = 0; j < columns; j += PANEL) {
           const int64_t wide = std::min(PANEL, columns - j);
           pack(b + from * columns, right, count, columns, j, j + wide);

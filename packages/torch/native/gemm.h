@@ -1,6 +1,6 @@
 // Matrix products of this package's own on the CPU, of float32 or of pairs of bfloat16: the second factor is packed into panels as wide as a tile
-// of sums, the first is read where it lies or is laid out a block of rows at a time, and columns or blocks of rows are shared among threads. With few numbers to a product, or factors
-// that would have to be converted or laid out anew first, libraries made for large ones lose a fifth.
+// of sums, the first is read where it lies or is laid out a block of rows at a time, and columns or blocks of rows are shared among threads. With
+// few numbers to a product, or factors that would have to be converted or laid out anew first, libraries made for large ones lose a fifth.
 #pragma once
 #include "call.h"
 
@@ -10,8 +10,8 @@ namespace cm {
 bool gemm_fits(const Tensor &a, bool transpose_a, const Tensor &b, int64_t rows, int64_t depth, int64_t columns);
 
 /**
- * op(a) · op(b), op the transpose where that is asked for: of dense matrices, into [rows, columns]. Multiplies in bfloat16 where that is the precision chosen or the
- * type of a factor, sums in float32, gives numbers of `type`.
+ * op(a) · op(b), op the transpose where that is asked for: of dense matrices, into [rows, columns]. Multiplies in bfloat16 where that is the
+ * precision chosen or the type of a factor, sums in float32, gives numbers of `type`.
  */
 Tensor gemm(const Tensor &a, bool transpose_a, const Tensor &b, bool transpose_b, at::ScalarType type);
 
