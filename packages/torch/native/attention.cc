@@ -5,15 +5,14 @@
 #include <cmath>
 
 #include "call.h"
-#include "loops.h"
+#include "factors.h"
 #include "scratch.h"
-#include "simd.h"
 
 namespace cm {
 namespace {
 
-/** Queries at a time: with 256 pixels and d = 64 all that a block needs stays in the second-level cache. */
-constexpr int64_t BLOCK = 48;
+/** Queries at a time: with 256 pixels and d = 64 all that a block needs stays in the second-level cache. Pairs of tiles take 32. */
+constexpr int64_t BLOCK = 64;
 
 struct Shape {
   int64_t batch, pixels, heads, size;
@@ -53,35 +52,21 @@ inline Dense<float> summed_rows(const float *x, int64_t step, int64_t, int64_t, 
 inline Dense<float> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, float *room) { return {widened(x, step, rows, size, room), size}; }
 
 #ifdef __AVX512BF16__
-template <typename E>
-void pair_rows(const E *x, int64_t step, int64_t rows, int64_t size, Pair16 *to) {
-  for (int64_t r = 0; r < rows; r += 2)
-    for (int64_t c = 0; c < size; c += LANES)
-      store(to + r / 2 * size + c, paired(load(x + r * step + c), load(x + (r + 1) * step + c)));
-}
 inline Strided<Pair16> rows_of(const BFloat16 *x, int64_t step, int64_t, int64_t, Pair16 *) { return {reinterpret_cast<const Pair16 *>(x), step / 2, 1}; }
-inline Strided<Pair16> transposed(const float *x, int64_t rows, int64_t size, Pair16 *room) {
-  pair_rows(x, size, rows, size, room);
-  return {room, 1, size};
-}
+inline Strided<Pair16> transposed(const float *x, int64_t rows, int64_t size, Pair16 *room) { return lay_transposed(x, size, room, rows, size, rows / 2); }
 inline Dense<Pair16> summed_rows(const BFloat16 *x, int64_t step, int64_t rows, int64_t size, Pair16 *room) {
-  pair_rows(x, step, rows, size, room);
+  lay_columns(x, step, room, rows, size);
   return {room, size};
 }
 #endif
 
-/** x [rows, size], rows `step` apart, as [size, rows]. */
-template <typename N, typename T>
-void transpose(const N *x, int64_t step, int64_t rows, int64_t size, T *to) {
-  for (int64_t first = 0; first < rows; first += 16)
-    for (int64_t c = 0; c < size; c++)
-      for (int64_t r = first; r < std::min(first + 16, rows); r++) to[c * rows + r] = x[r * step + c];
-}
-/** The same, of the factors along its rows. */
+/** x [rows, size], rows `step` apart, as a second factor [size, rows]. */
 template <typename T, typename E>
 void columns_of(const E *x, int64_t step, int64_t rows, int64_t size, T *to) {
-  if constexpr (std::is_same_v<T, float>) transpose(x, step, rows, size, to);
-  else transpose(reinterpret_cast<const T *>(x), step / 2, rows, size / 2, to);
+  if (WIDTH<T> == 2 || rows % LANES == 0) return lay_rows(x, step, to, size, rows);
+  if constexpr (WIDTH<T> == 1)
+    for (int64_t c = 0; c < size; c++)
+      for (int64_t r = 0; r < rows; r++) to[c * rows + r] = x[r * step + c];
 }
 
 /** Rows of results [rows, size], each times its factor where there are any, to where they belong, `step` apart. */

@@ -2,9 +2,8 @@
 
 #include <numeric>
 
-#include "loops.h"
+#include "factors.h"
 #include "scratch.h"
-#include "simd.h"
 
 namespace cm {
 namespace {
@@ -18,37 +17,6 @@ constexpr int64_t NEAR = 131072;
 bool in_pairs(const Tensor &a, const Tensor &b) {
   if (!HAS_PAIRS) return false;
   return settings().precision == Precision::bfloat16 || a.scalar_type() == at::kBFloat16 || b.scalar_type() == at::kBFloat16;
-}
-
-/** LANES numbers, or pairs of them and of those `ld` further on, the next along the sum; 0 where there is no next. */
-template <typename E>
-void put(float *to, const E *from, int64_t, bool) { store(to, load(from)); }
-#ifdef __AVX512BF16__
-template <typename E>
-void put(Pair16 *to, const E *from, int64_t ld, bool has_next) {
-  store(to, paired(load(from), has_next ? load(from + ld) : Lanes{}));
-}
-
-inline const Pair16 *as_factors(const BFloat16 *row, Pair16 *, int64_t) { return reinterpret_cast<const Pair16 *>(row); }
-/** LANES pairs of numbers that follow each other. */
-inline Lanes factors_at(const BFloat16 *from, Pair16) { return (Lanes)load(reinterpret_cast<const Pair16 *>(from)); }
-inline Lanes factors_at(const float *from, Pair16) { return (Lanes)_mm512_cvtne2ps_pbh((__m512)load(from + LANES), (__m512)load(from)); }
-#endif
-inline const float *as_factors(const float *row, float *, int64_t) { return row; }
-template <typename E>
-Lanes factors_at(const E *from, float) { return load(from); }
-/** A row as factors along it, at `to` where they are not those that lie there. */
-template <typename E, typename T>
-const T *as_factors(const E *row, T *to, int64_t count) {
-  fill_row(reinterpret_cast<Number<T> *>(to), count, [=](auto at) { return at(row); });
-  return to;
-}
-
-/** `wide` columns of a matrix of `depth` rows that lie ld apart, as dense factors [depth, wide]. */
-template <typename T, typename E>
-void lay_columns(const E *from, int64_t ld, T *to, int64_t depth, int64_t wide) {
-  for (int64_t d = 0; d < depth; d += WIDTH<T>, to += wide)
-    for (int64_t c = 0; c < wide; c += LANES) put(to + c, from + d * ld + c, ld, d + 1 < depth);
 }
 
 /**
@@ -66,37 +34,11 @@ void pack(const E *b, T *to, int64_t depth, int64_t columns, int64_t first, int6
     }
 }
 
-/** The panel from column j on of b [columns, depth]: squares of LANES by LANES, so that lines are read whole. */
-template <typename T, typename E>
-void pack_transposed(const E *b, T *to, int64_t depth, int64_t columns, int64_t j) {
-  const int64_t wide = std::min(PANEL, columns - j), steps = depth / WIDTH<T>;
-  for (int64_t c = 0; c < wide; c += LANES)
-    for (int64_t d = 0; d < steps; d += LANES) {
-      const int64_t count = std::min(LANES, steps - d);
-      const E *from = b + (j + c) * depth + d * WIDTH<T>;
-      Lanes square[LANES];
-#pragma GCC unroll 16
-      for (int64_t i = 0; i < LANES; i++, from += depth) {
-        E last[LANES * WIDTH<T>];
-        if (count < LANES) std::copy_n(from, count * WIDTH<T>, last);
-        square[i] = factors_at(count < LANES ? last : from, T{});
-      }
-      transpose(square);
-      T *at = to + j * steps + d * wide + c;
-#pragma GCC unroll 16
-      for (int64_t i = 0; i < LANES; i++)
-        if (i < count) store(reinterpret_cast<float *>(at + i * wide), square[i]);
-    }
-}
-
 /** Rows first to first + count of a [rows, depth] as factors, or of aᵀ of a [depth, rows], count then a multiple of LANES: at `to`, or where they lie. */
 template <typename T, typename E>
 Strided<T> lay_out(const E *a, bool transposed, T *to, int64_t first, int64_t count, int64_t rows, int64_t depth) {
   const int64_t steps = depth / WIDTH<T>;
-  if (transposed) {
-    lay_columns(a + first, rows, to, depth, count);
-    return {to, 1, count};
-  }
+  if (transposed) return lay_transposed(a + first, rows, to, depth, count, steps);
   a += first * depth;
   if constexpr (std::is_same_v<E, Number<T>>) return {as_factors(a, to, depth), steps, 1};
   for (int64_t i = 0; i < count; i++) as_factors(a + i * depth, to + i * steps, depth);
@@ -111,11 +53,13 @@ void multiply(const A *a, bool transpose_a, const B *b, bool transpose_b, Y *y, 
   T *factors = room<T>(packed);
   const auto lay = [&](int64_t first, int64_t end) {
     if (!transpose_b) return pack(b, factors, depth, columns, first * PANEL, std::min(columns, end * PANEL));
-    for (int64_t panel = first; panel < end; panel++) pack_transposed(b, factors, depth, columns, panel * PANEL);
+    for (int64_t j = first * PANEL; j < std::min(columns, end * PANEL); j += PANEL)
+      lay_rows(b + j * depth, depth, factors + j * steps, depth, std::min(PANEL, columns - j));
   };
   // Fewer rows at a time where there are few, so that every thread has some.
-  const int64_t tile = transpose_a ? std::lcm(TILE_ROWS, LANES) : TILE_ROWS, tiles = (rows + tile - 1) / tile;
-  int64_t block = ROWS;
+  const bool by_tiles = AMX && WIDTH<T> == 2;
+  const int64_t tile = by_tiles ? 32 : transpose_a ? std::lcm(TILE_ROWS, LANES) : TILE_ROWS, tiles = (rows + tile - 1) / tile;
+  int64_t block = by_tiles ? 128 : ROWS;
   while (block > std::max<int64_t>(tile, 4 * TILE_ROWS) && (rows + block - 1) / block * panels < 4 * at::get_num_threads()) block /= 2;
   const int64_t blocks = (rows + block - 1) / block, tasks = blocks * panels;
   // Blocks differ by a tile at most, so that threads have as much to do.
@@ -126,7 +70,7 @@ void multiply(const A *a, bool transpose_a, const B *b, bool transpose_b, Y *y, 
     Scratch scratch(4 * (of_left + of_sums) + 64);
     T *laid_out = scratch.take<T>(of_left);
     float *sums = scratch.take(of_sums);
-    const bool far = share * steps * PANEL > NEAR;
+    const bool far = !by_tiles && share * steps * PANEL > NEAR;
     Strided<T> left{};
     for (int64_t task = first; task < end; task++) {
       const int64_t from = start_of(task / share), j = (panel + task % share) * PANEL;
@@ -160,23 +104,25 @@ void multiply(const A *a, bool transpose_a, const B *b, bool transpose_b, Y *y, 
 
 template <typename T, typename A, typename B>
 Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, int64_t columns) {
-  constexpr int64_t step = WIDTH<T>;
   // Each thread sums over its own share; the sums of all are added in order, so that the result does not depend on timing.
   const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), depth / (2 * ROWS)));
   const Tensor sums = at::empty({parts, rows, columns}, at::dtype(at::kFloat));
   float *to = sums.data_ptr<float>();
+  const int64_t at_a_time = AMX && WIDTH<T> == 2 ? DEPTH : ROWS, most = steps_of<T>(at_a_time);
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-    Scratch scratch(4 * ROWS / step * (rows + columns) + 64);
-    T *left = scratch.take<T>(ROWS / step * rows), *right = scratch.take<T>(ROWS / step * columns);
+    Scratch scratch(4 * most * (rows + columns) + 64);
+    T *left = scratch.take<T>(most * rows), *right = scratch.take<T>(most * columns);
     for (int64_t part = begin; part < end; part++) {
       const int64_t start = depth * part / parts, stop = depth * (part + 1) / parts;
-      for (int64_t from = start; from < stop; from += ROWS) {
-        const int64_t count = std::min(ROWS, stop - from), steps = (count + step - 1) / step;
-        lay_columns(a + from * rows, rows, left, count, rows);
+      for (int64_t from = start; from < stop; from += at_a_time) {
+        const int64_t count = std::min(at_a_time, stop - from), steps = steps_of<T>(count);
+        const Strided<T> summed = lay_transposed(a + from * rows, rows, left, count, rows, steps);
         for (int64_t j = 0; j < columns; j += PANEL) {
-          const int64_t wide = std::min(PANEL, columns - j);
-          pack(b + from * columns, right, count, columns, j, j + wide);
-          small_product(Strided<T>{left, 1, rows}, right + j * steps, wide, to + part * rows * columns + j, columns, rows, steps, wide, from > start);
+          const int64_t wide = std::min(PANEL, columns - j), filled = (count + WIDTH<T> - 1) / WIDTH<T> * wide;
+          T *panel = right + j * steps;
+          lay_columns(b + from * columns + j, columns, panel, count, wide);
+          std::fill(panel + filled, panel + steps * wide, T{});
+          small_product(summed, panel, wide, to + part * rows * columns + j, columns, rows, steps, wide, from > start);
         }
       }
     }
@@ -203,7 +149,7 @@ void by_factors(const Tensor &a, const Tensor &b, F f) {
 bool gemm_fits(const Tensor &a, bool transpose_a, const Tensor &b, int64_t rows, int64_t depth, int64_t columns) {
   if (!is_typed(a) || !is_typed(b) || rows < 8 || depth < 8 || columns < LANES || columns % LANES != 0) return false;
   if (transpose_a && rows % LANES != 0) return false;
-  return !in_pairs(a, b) || depth % 2 == 0;
+  return !in_pairs(a, b) || depth % (AMX ? 2 * AMX_STEP : 2) == 0;
 }
 
 bool gemm_over_rows_fits(const Tensor &a, const Tensor &b) {

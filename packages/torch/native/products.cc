@@ -1,5 +1,6 @@
 // Matrix products and convolutions. Images are NHWC and filters HWIO, dense; ATen gets permuted views of them, which have the
 // channels-last strides that oneDNN and cuDNN are fastest in.
+#include "amx_convolution.h"
 #include "call.h"
 #include "gemm.h"
 #include "loops.h"
@@ -151,13 +152,12 @@ Tensor filter_gradient(const Tensor &dw, at::IntArrayRef shape, bool depthwise) 
   return dw.permute(order).contiguous();
 }
 
-/** Whether Winograd's way serves: 3 × 3, stride 1, padded by 1 all around. */
-bool is_winograd(const Window &w, const Tensor &x, at::IntArrayRef filter, bool depthwise, int64_t outputs,
-                 int64_t least_tiles = TILES_FOR_FILTER) {
+/** Whether it is one of those convolutions that this package has ways of its own for: 3 × 3, stride 1, padded by 1 all around. */
+bool is_three_by_three(const Window &w, at::IntArrayRef filter, bool depthwise) {
   if (depthwise || w.stride.size() != 2) return false;
   for (size_t i = 0; i < 2; i++)
     if (filter[i] != 3 || w.stride[i] != 1 || w.dilation[i] != 1 || w.before[i] != 1 || w.after[i] != 1) return false;
-  return winograd_fits(x, outputs, least_tiles);
+  return true;
 }
 
 /** Whether it is a product of every pixel with a matrix: a window of one pixel that moves by one. */
@@ -185,7 +185,10 @@ Tensor convolution(Arguments &in) {
   Window w = window_of(in);
   if (is_pointwise(w, whole.sizes(), depthwise))
     if (const Tensor y = pointwise(held, whole, false, whole.size(-1)); y.defined()) return y;
-  if (is_winograd(w, held, whole.sizes(), depthwise, whole.size(-1))) return winograd(held.contiguous(), whole);
+  if (is_three_by_three(w, whole.sizes(), depthwise)) {
+    if (amx_convolution_fits(held, whole.size(-1))) return amx_convolution(held.contiguous(), whole);
+    if (winograd_fits(held, whole.size(-1), TILES_FOR_FILTER)) return winograd(held.contiguous(), whole);
+  }
   const Tensor x = narrowed(held), filter = narrowed(whole);
   plan(w, spatial(x.sizes()), filter.sizes());
   const std::vector<int64_t> none(w.stride.size(), 0);
@@ -215,9 +218,11 @@ KERNEL(ConvolutionInputGradient) {
   dy = dy.contiguous();
   if (is_pointwise(w, whole.sizes(), depthwise))
     if (const Tensor dx = pointwise(dy, whole, true, shape.back()); dx.defined()) return out.tensor(dx);
-  // The same convolution with the filter turned by half a turn, inputs and outputs exchanged.
-  if (is_winograd(w, dy, whole.sizes(), depthwise, shape.back()) && dy.size(1) == shape[1] && dy.size(2) == shape[2])
-    return out.tensor(winograd(dy, whole.flip({0, 1}).transpose(2, 3).contiguous()));
+  if (is_three_by_three(w, whole.sizes(), depthwise) && dy.size(1) == shape[1] && dy.size(2) == shape[2]) {
+    if (amx_convolution_fits(dy, shape.back())) return out.tensor(amx_input_gradient(dy, whole));
+    // The same convolution with the filter turned by half a turn, inputs and outputs exchanged.
+    if (winograd_fits(dy, shape.back(), TILES_FOR_FILTER)) return out.tensor(winograd(dy, whole.flip({0, 1}).transpose(2, 3).contiguous()));
+  }
   const auto type = image_type(dy);
   dy = narrowed(dy);
   const Tensor filter = narrowed(whole);
@@ -243,8 +248,11 @@ KERNEL(ConvolutionFilterGradient) {
     const Tensor a = pixels_of(images), b = pixels_of(gradient);
     if (gemm_over_rows_fits(a, b)) return out.tensor(gemm_over_rows(a, b).view(shape));
   }
-  if (is_winograd(w, images, shape, depthwise, shape.back(), TILES_FOR_FILTER_GRADIENT) && is_typed(gradient))
-    return out.tensor(winograd_filter_gradient(images.contiguous(), gradient.contiguous()));
+  if (is_three_by_three(w, shape, depthwise) && is_typed(gradient)) {
+    if (amx_convolution_fits(images, shape.back())) return out.tensor(amx_filter_gradient(images.contiguous(), gradient.contiguous()));
+    if (winograd_fits(images, shape.back(), TILES_FOR_FILTER_GRADIENT))
+      return out.tensor(winograd_filter_gradient(images.contiguous(), gradient.contiguous()));
+  }
   const Tensor x = narrowed(images), dy = narrowed(gradient);
   plan(w, spatial(x.sizes()), shape);
   // The filter's values do not matter, its layout does: it is the gradient's.

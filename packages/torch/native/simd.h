@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "amx.h"
 #include "lanes.h"
 
 namespace cm {
@@ -155,6 +156,9 @@ inline void product_of_columns(Strided<T> a, const T *b, int64_t ldb, float *c, 
 template <typename T>
 inline void small_product(Strided<T> a, const T *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t depth,
                           int64_t columns, bool add) {
+  if constexpr (!std::is_same_v<T, float>)
+    if (AMX && a.column == 1 && depth % AMX_STEP == 0)
+      return amx_product({reinterpret_cast<const BFloat16 *>(a.at), 2 * a.row}, ONE_TAP, b, ldb, c, ldc, rows, depth, columns, add);
   if (add) product_of_columns<true, false>(a, b, ldb, c, ldc, rows, depth, columns, nullptr);
   else product_of_columns<false, false>(a, b, ldb, c, ldc, rows, depth, columns, nullptr);
 }
