@@ -11,22 +11,23 @@ using at::Tensor;
 constexpr int64_t TAPS = 9;
 /** Outputs at a time: two tiles. */
 constexpr int64_t PANEL = 32;
-/** Bytes of a band of an image within its border, positions that are summed for at a time, and pairs of them that are summed over. */
-constexpr int64_t BAND_BYTES = 512 << 10, POSITIONS = 256, STEPS = 256;
+/** Positions that sums are computed of at a time, over pairs of channels of which all taps of a panel lie in the first-level cache. */
+constexpr int64_t POSITIONS = 256, STEPS = 32;
+/** Pairs of positions that a filter's gradient sums over at a time in each of several bands, and bytes of all that is laid out of those. */
+constexpr int64_t SUMMED = 288, GROUP_BYTES = 1536 << 10;
 
 int64_t up_to(int64_t step, int64_t n) { return (n + step - 1) / step * step; }
 
 /**
- * Images are taken in bands of rows, each within a border of zeros: `wide` positions a row, of which the last two, or the first one and the
- * last one, are the border's. What a tap of the filter meets then lies at one distance from every position.
+ * Images are taken in bands of rows, each within a border of zeros: `wide` positions a row, of which the first and the last one are the border's.
+ * What a tap of the filter meets then lies at one distance from every position.
  */
 struct Bands {
   int64_t batch, height, width, channels, rows;
-  Bands(const Tensor &x, int64_t channels_in_all) : batch(x.size(0)), height(x.size(1)), width(x.size(2)), channels(x.size(3)) {
-    const int64_t fitting = BAND_BYTES / (2 * wide() * channels_in_all) - 2;
-    // A share for each thread, where there are few.
+  /** `most` rows at most, and fewer where there are fewer than each thread could have. */
+  Bands(const Tensor &x, int64_t most) : batch(x.size(0)), height(x.size(1)), width(x.size(2)), channels(x.size(3)) {
     const int64_t share = (batch * height + at::get_num_threads() - 1) / at::get_num_threads();
-    rows = std::max<int64_t>(1, std::min({fitting, share, height}));
+    rows = std::min({most, share, height});
   }
   int64_t wide() const { return width + 2; }
   int64_t per_image() const { return (height + rows - 1) / rows; }
@@ -39,6 +40,11 @@ struct Bands {
     return {i / per_image(), first, std::min(rows, height - first)};
   }
 };
+
+/** Rows of an image within its border that hold as many bytes as asked for, of bfloat16, but not fewer than `least`. */
+int64_t rows_within(int64_t bytes, const Tensor &x, int64_t channels, int64_t least) {
+  return std::max(least, bytes / (2 * (x.size(2) + 2) * channels) - 2);
+}
 
 template <typename E>
 void copy(const E *from, int64_t count, BFloat16 *to) {
@@ -87,7 +93,7 @@ Tensor panels_of(const Tensor &filter, bool turned) {
 
 template <typename E, typename Y>
 void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
-  const Bands s(x, x.size(3));
+  const Bands s(x, rows_within(1 << 20, x, x.size(3), 1));
   const int64_t outputs = y.size(3), steps = s.channels / 2, position = s.channels;
   const Offsets offsets(s.wide(), position);
   // Tiles take rows of an image, or where those are not made of whole tiles, all positions, of which the border's are then left out.
@@ -105,15 +111,16 @@ void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
     for (int64_t i = begin; i < end; i++) {
       const auto band = s[i];
       lay_bordered(from, s, band, bordered);
-      for (int64_t j = 0; j < outputs; j += PANEL) {
-        const int64_t many = std::min(PANEL, outputs - j);
-        const Pair16 *panel = weights + j * TAPS * steps;
-        for (int64_t r = 0; r < band.rows; r += chunk) {
-          const int64_t rows = std::min(chunk, band.rows - r);
-          AmxRows seen{bordered + r * s.wide() * position, position};
-          if (whole) seen.run = s.width / 16, seen.jump = s.wide() * position;
-          const int64_t positions = whole ? rows * width : rows * width - 2;
-          amx_product(seen, {offsets.at, TAPS, steps * many}, panel, many, sums, many, positions, steps, many, false);
+      for (int64_t r = 0; r < band.rows; r += chunk) {
+        const int64_t rows = std::min(chunk, band.rows - r), positions = whole ? rows * width : rows * width - 2;
+        for (int64_t j = 0; j < outputs; j += PANEL) {
+          const int64_t many = std::min(PANEL, outputs - j);
+          const Pair16 *panel = weights + j * TAPS * steps;
+          for (int64_t d = 0; d < steps; d += STEPS) {
+            AmxRows seen{bordered + r * s.wide() * position + 2 * d, position};
+            if (whole) seen.run = s.width / 16, seen.jump = s.wide() * position;
+            amx_product(seen, {offsets.at, TAPS, steps * many}, panel + d * many, many, sums, many, positions, std::min(STEPS, steps - d), many, d > 0);
+          }
           Y *out = to + (band.image * s.height + band.first + r) * s.width * outputs + j;
           for (int64_t h = 0; h < rows; h++)
             for (int64_t w = 0; w < s.width; w++, out += outputs)
@@ -131,49 +138,66 @@ Tensor convolved(const Tensor &x, const Tensor &filter, bool turned) {
   return y;
 }
 
-// For each tap, the sum over all positions of an image of what the tap meets there times the gradient: one product each, of the images' transpose,
-// where a tap is a distance along the rows, and of the gradient with zeros for the border.
+// For each tap, the sum over all positions of an image of the gradient there times what the tap meets: one product each, of the gradient's transpose,
+// with zeros for the border, and of the image in pairs of positions, where a tap is a distance in pairs, from an even position or from an odd one.
 template <typename E, typename G>
 Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
   const int64_t outputs = dy.size(3);
-  const Bands s(x, x.size(3) + outputs), g(dy, x.size(3) + outputs);
-  const int64_t most = up_to(2 * LANES, s.rows * s.wide()), met = up_to(2 * LANES, most + 2 * s.wide() + 2);
+  const int64_t rows = rows_within(512 << 10, x, 2 * x.size(3) + outputs, 8);
+  const Bands s(x, rows), g(dy, rows);
+  const int64_t channels = s.channels, most = up_to(LANES, (s.rows * s.wide() + 1) / 2), met = most + s.wide() + 1;
+  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), s.count())), share = (s.count() + parts - 1) / parts;
+  const int64_t of_images = (s.rows + 2) * s.wide() * channels, of_gradients = (s.rows + 2) * s.wide() * outputs;
+  const int64_t group = std::max<int64_t>(1, std::min(share, GROUP_BYTES / (2 * of_images + 4 * most * outputs)));
   const Offsets offsets(s.wide(), 1);
-  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), s.count()));
   // Each thread sums over its own share; the sums of all are added in order, so that the result does not depend on timing.
-  const Tensor dw = at::empty({parts, 3, 3, s.channels, outputs}, at::dtype(at::kFloat));
+  const Tensor sums = at::empty({parts, TAPS, outputs, channels}, at::dtype(at::kFloat));
   const E *from = values<E>(x);
   const G *gradient = values<G>(dy);
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
-    const int64_t of_band = (s.rows + 2) * s.wide() * std::max(s.channels, outputs);
-    Scratch scratch(2 * (of_band + met * s.channels + most * outputs) + 192);
-    BFloat16 *bordered = scratch.take<BFloat16>(of_band);
-    Pair16 *across = scratch.take<Pair16>(met / 2 * s.channels), *slopes = scratch.take<Pair16>(most / 2 * outputs);
+    Scratch scratch(2 * (group * of_images + of_gradients) + 4 * group * (most * outputs + 2 * met * PANEL) + 256);
+    BFloat16 *images = scratch.take<BFloat16>(group * of_images), *gradients = scratch.take<BFloat16>(of_gradients);
+    Pair16 *slopes = scratch.take<Pair16>(group * most * outputs), *pairs = scratch.take<Pair16>(group * 2 * met * PANEL);
+    std::vector<int64_t> starts(static_cast<size_t>(group));
+    for (int64_t n = 0; n < group; n++) starts[static_cast<size_t>(n)] = n * 2 * most * outputs;
     for (int64_t part = begin; part < end; part++) {
       const int64_t start = s.count() * part / parts, stop = s.count() * (part + 1) / parts;
-      float *to = dw.data_ptr<float>() + part * TAPS * s.channels * outputs;
-      for (int64_t i = start; i < stop; i++) {
-        const auto band = s[i];
-        const int64_t positions = band.rows * s.wide(), steps = up_to(LANES, (positions + 1) / 2);
-        lay_bordered(from, s, band, bordered);
-        lay_transposed(bordered, s.channels, across, (band.rows + 2) * s.wide(), s.channels, met / 2);
-        lay_bordered(gradient, g, band, bordered);
-        // Of the gradient's own rows, from the first position of the image on.
-        const BFloat16 *own = bordered + (s.wide() + 1) * outputs;
-        for (int64_t j = 0; j < outputs; j += PANEL) {
-          const int64_t many = std::min(PANEL, outputs - j);
-          Pair16 *panel = slopes + j * steps;
-          lay_columns(own + j, outputs, panel, positions, many);
-          std::fill(panel + (positions + 1) / 2 * many, panel + steps * many, Pair16{});
-          for (int64_t p = 0; p < steps; p += STEPS)
-            for (int64_t tap = 0; tap < TAPS; tap++)
-              amx_product({reinterpret_cast<const BFloat16 *>(across) + offsets.at[tap] + 2 * p, met}, ONE_TAP, panel + p * many, many,
-                          to + tap * s.channels * outputs + j, outputs, s.channels, std::min(STEPS, steps - p), many, i > start || p > 0);
+      float *to = sums.data_ptr<float>() + part * TAPS * outputs * channels;
+      for (int64_t i = start; i < stop; i += group) {
+        const int64_t count = std::min(group, stop - i);
+        for (int64_t n = 0; n < count; n++) {
+          const auto band = s[i + n];
+          lay_bordered(from, s, band, images + n * of_images);
+          lay_bordered(gradient, g, band, gradients);
+          // From the band's own first position on.
+          lay_transposed(gradients + (s.wide() + 1) * outputs, outputs, slopes + n * most * outputs, band.rows * s.wide(), outputs, most);
+        }
+        for (int64_t j = 0; j < channels; j += PANEL) {
+          const int64_t many = std::min(PANEL, channels - j);
+          for (int64_t n = 0; n < count; n++)
+            for (int64_t odd = 0; odd < 2; odd++) {
+              const int64_t depth = (s[i + n].rows + 2) * s.wide() - odd, filled = (depth + 1) / 2 * many;
+              Pair16 *panel = pairs + (2 * n + odd) * met * many;
+              lay_columns(images + n * of_images + odd * channels + j, channels, panel, depth, many);
+              std::fill(panel + filled, panel + met * many, Pair16{});
+            }
+          for (int64_t p = 0; p < most; p += SUMMED)
+            for (int64_t tap = 0; tap < TAPS; tap++) {
+              const int64_t offset = offsets.at[tap];
+              amx_product({reinterpret_cast<const BFloat16 *>(slopes + p), 2 * most}, {starts.data(), count, 2 * met * many},
+                          pairs + (offset % 2 * met + p + offset / 2) * many, many, to + tap * outputs * channels + j, channels, outputs,
+                          std::min(SUMMED, most - p), many, i > start || p > 0);
+            }
         }
       }
     }
   });
-  return parts == 1 ? dw[0] : dw.sum(0);
+  const Tensor sum = parts == 1 ? sums[0] : sums.sum(0), dw = at::empty({3, 3, channels, outputs}, sum.options());
+  at::parallel_for(0, TAPS, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t tap = begin; tap < end; tap++)
+      lay_rows(values<float>(sum) + tap * outputs * channels, channels, room<float>(dw) + tap * channels * outputs, channels, outputs);
+  });
+  return dw;
 }
 
 }  // namespace

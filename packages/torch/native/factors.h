@@ -19,9 +19,12 @@ const T *as_factors(const E *row, T *to, int64_t count) {
 }
 inline const float *as_factors(const float *row, float *, int64_t) { return row; }
 #ifdef __AVX512BF16__
-template <typename E>
-Lanes factors_down(const E *from, int64_t ld, bool has_next, Pair16) {
+inline Lanes factors_down(const float *from, int64_t ld, bool has_next, Pair16) {
   return (Lanes)paired(load(from), has_next ? load(from + ld) : Lanes{});
+}
+inline Lanes factors_down(const BFloat16 *from, int64_t ld, bool has_next, Pair16) {
+  const auto halves = [](const BFloat16 *at) { return (Halves) * reinterpret_cast<const HalvesInMemory *>(at); };
+  return (Lanes)paired(halves(from), has_next ? halves(from + ld) : Halves{});
 }
 inline Lanes factors_along(const BFloat16 *from, Pair16) { return (Lanes)load(reinterpret_cast<const Pair16 *>(from)); }
 inline Lanes factors_along(const float *from, Pair16) { return (Lanes)_mm512_cvtne2ps_pbh((__m512)load(from + LANES), (__m512)load(from)); }

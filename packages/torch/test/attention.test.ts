@@ -49,6 +49,7 @@ describe.skipIf(!isInstalled())('the attention kernel (left out where `cm-torch 
   it.each([
     [2, 256, 2, 64],
     [1, 48, 1, 32],
+    [1, 80, 2, 48],
     [1, 50, 2, 24],
   ])(
     'in bfloat16 is as near as its rounding: %i images of %i pixels, %i heads of %i channels',

@@ -27,7 +27,6 @@ function shifted(x: tf.Tensor4D, filter: tf.Tensor4D): tf.Tensor4D {
 
 const largest = (x: tf.Tensor) => tf.max(tf.abs(x)).dataSync()[0]!;
 
-// Sizes of which some are computed by Winograd's algorithm and some are too small for it.
 /** Whether the lower halves of all numbers are zero. */
 const isBfloat16 = (values: Float32Array) =>
   new Uint32Array(new Float32Array(values).buffer).every((bits) => bits << 16 === 0);
@@ -41,6 +40,7 @@ describe.skipIf(!isInstalled())('3 × 3 convolutions (left out where `cm-torch s
     configureTorch({});
   });
 
+  // Sizes of which some are computed by Winograd's algorithm and some are too small for it.
   it.each([
     [3, 16, 12, 32, 48],
     [5, 24, 18, 48, 32],
@@ -69,11 +69,16 @@ describe.skipIf(!isInstalled())('3 × 3 convolutions (left out where `cm-torch s
   );
 
   // Factors are rounded to 8 bits after their transforms, which add four at a time: 0.0046 here, where the direct sum has 0.0029. A CPU without
-  // products of bfloat16 rounds no factors, but what is held between kernels.
+  // products of bfloat16 rounds no factors, but what is held between kernels. Tiles take rows of 16 pixels, or where those do not divide an image's
+  // all of it, large images in bands, and several small ones at a time.
   it.each([
     [3, 16, 12, 32, 48],
     [1, 64, 64, 32, 64],
     [5, 18, 18, 160, 112],
+    [5, 7, 9, 64, 80],
+    [1, 600, 16, 64, 48],
+    [1, 300, 41, 64, 32],
+    [2, 5, 1, 16, 32],
   ])(
     'in bfloat16 are as near as its rounding: %i images of %i × %i, %i to %i channels',
     (batch, height, width, channels, outputs) => {
