@@ -1,15 +1,12 @@
 #include "amx.h"
 
-#include "simd.h"
-
 #ifdef CM_AMX
 #include <sys/syscall.h>
 #include <unistd.h>
-#endif
+
+#include "simd.h"
 
 namespace cm {
-
-#ifdef CM_AMX
 namespace {
 
 /** Linux gives a process the memory that tiles are saved in when it first asks. */
@@ -108,10 +105,6 @@ void amx_product(const AmxRows &a, const AmxTaps &taps, const Pair16 *b, int64_t
   }
   _tile_release();
 }
-#else
-void amx_product(const AmxRows &, const AmxTaps &, const Pair16 *, int64_t, float *, int64_t, int64_t, int64_t, int64_t, bool) {
-  TORCH_INTERNAL_ASSERT(false, "without tiles");
-}
-#endif
 
 }  // namespace cm
+#endif

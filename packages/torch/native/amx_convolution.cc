@@ -4,15 +4,17 @@
 #include "scratch.h"
 
 namespace cm {
-namespace {
 
 using at::Tensor;
+
+#ifdef CM_AMX
+namespace {
 
 constexpr int64_t TAPS = 9;
 /** Outputs at a time: two tiles. */
 constexpr int64_t PANEL = 32;
 /** Positions that sums are computed of at a time, over pairs of channels of which all taps of a panel lie in the first-level cache. */
-constexpr int64_t POSITIONS = 256, STEPS = 32;
+constexpr int64_t POSITIONS = 1024, STEPS = 32;
 /** Pairs of positions that a filter's gradient sums over at a time in each of several bands, and bytes of all that is laid out of those. */
 constexpr int64_t SUMMED = 288, GROUP_BYTES = 1536 << 10;
 
@@ -93,7 +95,7 @@ Tensor panels_of(const Tensor &filter, bool turned) {
 
 template <typename E, typename Y>
 void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
-  const Bands s(x, rows_within(1 << 20, x, x.size(3), 1));
+  const Bands s(x, rows_within(512 << 10, x, x.size(3), 1));
   const int64_t outputs = y.size(3), steps = s.channels / 2, position = s.channels;
   const Offsets offsets(s.wide(), position);
   // Tiles take rows of an image, or where those are not made of whole tiles, all positions, of which the border's are then left out.
@@ -131,7 +133,14 @@ void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
   });
 }
 
-Tensor convolved(const Tensor &x, const Tensor &filter, bool turned) {
+bool fits(const Tensor &x, int64_t outputs) {
+  return AMX && settings().precision == Precision::bfloat16 && is_typed(x) && x.dim() == 4 && x.numel() > 0 && x.size(3) % 16 == 0 && outputs > 0 &&
+         outputs % 16 == 0;
+}
+
+Tensor convolved(const Tensor &image, const Tensor &filter, bool turned) {
+  if (!fits(image, filter.size(turned ? 2 : 3))) return {};
+  const Tensor x = image.contiguous();
   const Tensor y = at::empty({x.size(0), x.size(1), x.size(2), filter.size(turned ? 2 : 3)}, x.options().dtype(image_type(x)));
   const Tensor panels = panels_of(filter, turned);
   by_type(x, [&](auto p) { by_type(y, [&](auto r) { convolve<decltype(p), decltype(r)>(x, panels, y); }); });
@@ -202,18 +211,19 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
 
 }  // namespace
 
-bool amx_convolution_fits(const Tensor &x, int64_t outputs) {
-  return AMX && settings().precision == Precision::bfloat16 && is_typed(x) && x.dim() == 4 && x.numel() > 0 && x.size(3) % 16 == 0 && outputs > 0 &&
-         outputs % 16 == 0;
-}
-
 Tensor amx_convolution(const Tensor &x, const Tensor &filter) { return convolved(x, filter, false); }
 Tensor amx_input_gradient(const Tensor &dy, const Tensor &filter) { return convolved(dy, filter, true); }
 
 Tensor amx_filter_gradient(const Tensor &x, const Tensor &dy) {
   Tensor dw;
-  by_type(x, [&](auto p) { by_type(dy, [&](auto q) { dw = filter_gradient<decltype(p), decltype(q)>(x, dy); }); });
+  if (!fits(x, dy.size(3)) || !is_typed(dy)) return dw;
+  by_type(x, [&](auto p) { by_type(dy, [&](auto q) { dw = filter_gradient<decltype(p), decltype(q)>(x.contiguous(), dy.contiguous()); }); });
   return dw;
 }
+#else
+Tensor amx_convolution(const Tensor &, const Tensor &) { return {}; }
+Tensor amx_input_gradient(const Tensor &, const Tensor &) { return {}; }
+Tensor amx_filter_gradient(const Tensor &, const Tensor &) { return {}; }
+#endif
 
 }  // namespace cm

@@ -5,16 +5,16 @@
 
 namespace cm {
 
-/** Whether convolutions of images [batch, height, width, channels] into as many outputs, zero-padded by 1, go this way. */
-bool amx_convolution_fits(const at::Tensor &x, int64_t outputs);
-
-/** Images convolved by a filter [3, 3, channels, outputs]; they are held as images are. */
+/**
+ * Images [batch, height, width, channels], zero-padded by 1, convolved by a filter [3, 3, channels, outputs]; they are held as images are. Undefined
+ * where this way does not serve: it takes channels by sixteens, where bfloat16 is the precision.
+ */
 at::Tensor amx_convolution(const at::Tensor &x, const at::Tensor &filter);
 
-/** The images' gradient from that of the outputs. */
+/** The images' gradient from that of the outputs, likewise. */
 at::Tensor amx_input_gradient(const at::Tensor &dy, const at::Tensor &filter);
 
-/** The filter's gradient, [3, 3, channels, outputs], from images and the outputs' gradients. */
+/** The filter's gradient, [3, 3, channels, outputs], from images and the outputs' gradients, likewise. */
 at::Tensor amx_filter_gradient(const at::Tensor &x, const at::Tensor &dy);
 
 }  // namespace cm

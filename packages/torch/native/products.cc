@@ -186,7 +186,7 @@ Tensor convolution(Arguments &in) {
   if (is_pointwise(w, whole.sizes(), depthwise))
     if (const Tensor y = pointwise(held, whole, false, whole.size(-1)); y.defined()) return y;
   if (is_three_by_three(w, whole.sizes(), depthwise)) {
-    if (amx_convolution_fits(held, whole.size(-1))) return amx_convolution(held.contiguous(), whole);
+    if (const Tensor y = amx_convolution(held, whole); y.defined()) return y;
     if (winograd_fits(held, whole.size(-1), TILES_FOR_FILTER)) return winograd(held.contiguous(), whole);
   }
   const Tensor x = narrowed(held), filter = narrowed(whole);
@@ -219,7 +219,7 @@ KERNEL(ConvolutionInputGradient) {
   if (is_pointwise(w, whole.sizes(), depthwise))
     if (const Tensor dx = pointwise(dy, whole, true, shape.back()); dx.defined()) return out.tensor(dx);
   if (is_three_by_three(w, whole.sizes(), depthwise) && dy.size(1) == shape[1] && dy.size(2) == shape[2]) {
-    if (amx_convolution_fits(dy, shape.back())) return out.tensor(amx_input_gradient(dy, whole));
+    if (const Tensor dx = amx_input_gradient(dy, whole); dx.defined()) return out.tensor(dx);
     // The same convolution with the filter turned by half a turn, inputs and outputs exchanged.
     if (winograd_fits(dy, shape.back(), TILES_FOR_FILTER)) return out.tensor(winograd(dy, whole.flip({0, 1}).transpose(2, 3).contiguous()));
   }
@@ -248,9 +248,9 @@ KERNEL(ConvolutionFilterGradient) {
     const Tensor a = pixels_of(images), b = pixels_of(gradient);
     if (gemm_over_rows_fits(a, b)) return out.tensor(gemm_over_rows(a, b).view(shape));
   }
-  if (is_three_by_three(w, shape, depthwise) && is_typed(gradient)) {
-    if (amx_convolution_fits(images, shape.back())) return out.tensor(amx_filter_gradient(images.contiguous(), gradient.contiguous()));
-    if (winograd_fits(images, shape.back(), TILES_FOR_FILTER_GRADIENT))
+  if (is_three_by_three(w, shape, depthwise)) {
+    if (const Tensor dw = amx_filter_gradient(images, gradient); dw.defined()) return out.tensor(dw);
+    if (winograd_fits(images, shape.back(), TILES_FOR_FILTER_GRADIENT) && is_typed(gradient))
       return out.tensor(winograd_filter_gradient(images.contiguous(), gradient.contiguous()));
   }
   const Tensor x = narrowed(images), dy = narrowed(gradient);
