@@ -34,6 +34,7 @@ export const origin = (): Origin => ({
 function vectors(): string {
   const flags = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
   const has = (flag: string) => new RegExp(`^flags.*\\b${flag}\\b`, 'm').test(flags);
+  if (has('amx_bf16')) return ' (AVX-512, AMX)';
   if (has('avx512f')) return has('avx512_bf16') ? ' (AVX-512 with BF16)' : ' (AVX-512)';
   return has('avx2') ? ' (AVX2)' : '';
 }
