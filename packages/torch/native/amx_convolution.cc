@@ -14,7 +14,7 @@ constexpr int64_t TAPS = 9;
 /** Outputs at a time: two tiles. */
 constexpr int64_t PANEL = 32;
 /** Positions that sums are computed of at a time, over pairs of channels of which all taps of a panel lie in the first-level cache. */
-constexpr int64_t POSITIONS = 1024, STEPS = 32;
+constexpr int64_t POSITIONS = 512, STEPS = 32;
 /** Pairs of positions that a filter's gradient sums over at a time in each of several bands, and bytes of all that is laid out of those. */
 constexpr int64_t SUMMED = 288, GROUP_BYTES = 1536 << 10;
 
@@ -118,15 +118,26 @@ void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
         for (int64_t j = 0; j < outputs; j += PANEL) {
           const int64_t many = std::min(PANEL, outputs - j);
           const Pair16 *panel = weights + j * TAPS * steps;
+          Y *out = to + (band.image * s.height + band.first + r) * s.width * outputs + j;
+          // Sums are written where they belong while the next ones are computed.
+          const auto put = [&](int64_t at, int64_t) {
+            int64_t w = at % width;
+            Y *pixel = out + (at / width * s.width + std::min(w, s.width)) * outputs;
+            for (int64_t p = at; p < std::min(at + 32, positions); p++) {
+              if (w < s.width) {
+                for (int64_t k = 0; k < many; k += LANES) store(pixel + k, load(sums + p * many + k));
+                pixel += outputs;
+              }
+              if (++w == width) w = 0;
+            }
+          };
+          const auto nothing = [](int64_t, int64_t) {};
           for (int64_t d = 0; d < steps; d += STEPS) {
             AmxRows seen{bordered + r * s.wide() * position + 2 * d, position};
             if (whole) seen.run = s.width / 16, seen.jump = s.wide() * position;
-            amx_product(seen, {offsets.at, TAPS, steps * many}, panel + d * many, many, sums, many, positions, std::min(STEPS, steps - d), many, d > 0);
+            amx_product(seen, {offsets.at, TAPS, steps * many}, panel + d * many, many, sums, many, positions, std::min(STEPS, steps - d), many, d > 0,
+                        d + STEPS < steps ? AmxDone(nothing) : AmxDone(put));
           }
-          Y *out = to + (band.image * s.height + band.first + r) * s.width * outputs + j;
-          for (int64_t h = 0; h < rows; h++)
-            for (int64_t w = 0; w < s.width; w++, out += outputs)
-              for (int64_t k = 0; k < many; k += LANES) store(out + k, load(sums + (h * width + w) * many + k));
         }
       }
     }
