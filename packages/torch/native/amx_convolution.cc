@@ -16,7 +16,7 @@ constexpr int64_t PANEL = 32;
 /** Positions that sums are computed of at a time, over pairs of channels of which all taps of a panel lie in the first-level cache. */
 constexpr int64_t POSITIONS = 512, STEPS = 32;
 /** Pairs of positions that a filter's gradient sums over at a time in each of several bands, and bytes of all that is laid out of those. */
-constexpr int64_t SUMMED = 288, GROUP_BYTES = 1536 << 10;
+constexpr int64_t SUMMED = 288, GROUP_BYTES = 1536 << 10, LARGE = 4 << 20;
 
 int64_t up_to(int64_t step, int64_t n) { return (n + step - 1) / step * step; }
 
@@ -166,22 +166,26 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
   const int64_t rows = rows_within(512 << 10, x, 2 * x.size(3) + outputs, 8);
   const Bands s(x, rows), g(dy, rows);
   const int64_t channels = s.channels, most = up_to(LANES, (s.rows * s.wide() + 1) / 2), met = most + s.wide() + 1;
-  const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), s.count())), share = (s.count() + parts - 1) / parts;
+  // Threads share out the images, and each sums over its own; the sums of all are added in order, so that the result does not depend on timing. Of large
+  // filters they share out the channels: to write and to add many such sums would take longer than to lay all gradients out in each.
+  const int64_t threads = at::get_num_threads(), panels = (channels + PANEL - 1) / PANEL;
+  const bool by_channels = TAPS * channels * outputs * 4 > LARGE && panels >= threads;
+  const int64_t parts = by_channels ? 1 : std::min(threads, s.count()), tasks = by_channels ? threads : parts, share = (s.count() + parts - 1) / parts;
   const int64_t of_images = (s.rows + 2) * s.wide() * channels, of_gradients = (s.rows + 2) * s.wide() * outputs;
   const int64_t group = std::max<int64_t>(1, std::min(share, GROUP_BYTES / (2 * of_images + 4 * most * outputs)));
   const Offsets offsets(s.wide(), 1);
-  // Each thread sums over its own share; the sums of all are added in order, so that the result does not depend on timing.
   const Tensor sums = at::empty({parts, TAPS, outputs, channels}, at::dtype(at::kFloat));
   const E *from = values<E>(x);
   const G *gradient = values<G>(dy);
-  at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     Scratch scratch(2 * (group * of_images + of_gradients) + 4 * group * (most * outputs + 2 * met * PANEL) + 256);
     BFloat16 *images = scratch.take<BFloat16>(group * of_images), *gradients = scratch.take<BFloat16>(of_gradients);
     Pair16 *slopes = scratch.take<Pair16>(group * most * outputs), *pairs = scratch.take<Pair16>(group * 2 * met * PANEL);
     std::vector<int64_t> starts(static_cast<size_t>(group));
     for (int64_t n = 0; n < group; n++) starts[static_cast<size_t>(n)] = n * 2 * most * outputs;
-    for (int64_t part = begin; part < end; part++) {
-      const int64_t start = s.count() * part / parts, stop = s.count() * (part + 1) / parts;
+    for (int64_t task = begin; task < end; task++) {
+      const int64_t part = by_channels ? 0 : task, start = s.count() * part / parts, stop = s.count() * (part + 1) / parts;
+      const int64_t first = by_channels ? panels * task / tasks * PANEL : 0, last = by_channels ? std::min(channels, panels * (task + 1) / tasks * PANEL) : channels;
       float *to = sums.data_ptr<float>() + part * TAPS * outputs * channels;
       for (int64_t i = start; i < stop; i += group) {
         const int64_t count = std::min(group, stop - i);
@@ -192,7 +196,7 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
           // From the band's own first position on.
           lay_transposed(gradients + (s.wide() + 1) * outputs, outputs, slopes + n * most * outputs, band.rows * s.wide(), outputs, most);
         }
-        for (int64_t j = 0; j < channels; j += PANEL) {
+        for (int64_t j = first; j < last; j += PANEL) {
           const int64_t many = std::min(PANEL, channels - j);
           for (int64_t n = 0; n < count; n++)
             for (int64_t odd = 0; odd < 2; odd++) {

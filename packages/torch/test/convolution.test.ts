@@ -70,7 +70,7 @@ describe.skipIf(!isInstalled())('3 × 3 convolutions (left out where `cm-torch s
 
   // Factors are rounded to 8 bits after their transforms, which add four at a time: 0.0046 here, where the direct sum has 0.0029. A CPU without
   // products of bfloat16 rounds no factors, but what is held between kernels. Tiles take rows of 16 pixels, or where those do not divide an image's
-  // all of it, large images in bands, and several small ones at a time.
+  // all of it, large images in bands, and several small ones at a time; threads share out the channels of large filters.
   it.each([
     [3, 16, 12, 32, 48],
     [1, 64, 64, 32, 64],
@@ -79,6 +79,7 @@ describe.skipIf(!isInstalled())('3 × 3 convolutions (left out where `cm-torch s
     [1, 600, 16, 64, 48],
     [1, 300, 41, 64, 32],
     [2, 5, 1, 16, 32],
+    [3, 8, 8, 352, 368],
   ])(
     'in bfloat16 are as near as its rounding: %i images of %i × %i, %i to %i channels',
     (batch, height, width, channels, outputs) => {
