@@ -54,18 +54,14 @@ void block(const BFloat16 *upper, const BFloat16 *lower, int64_t row, const AmxT
     for (int64_t p = 0; p < steps; p += step) {
       const int64_t along = taps.offsets[tap] + 2 * p;
       const Pair16 *from = b + p * ldb;
-      _tile_loadd(6, from, b_bytes);
       _tile_loadd(4, upper + along, a_bytes);
+      if constexpr (LOWER) _tile_loadd(5, lower + along, a_bytes);
+      _tile_loadd(6, from, b_bytes);
+      if constexpr (RIGHT) _tile_loadd(7, from + 16, b_bytes);
       _tile_dpbf16ps(0, 4, 6);
-      if constexpr (LOWER) {
-        _tile_loadd(5, lower + along, a_bytes);
-        _tile_dpbf16ps(2, 5, 6);
-      }
-      if constexpr (RIGHT) {
-        _tile_loadd(7, from + 16, b_bytes);
-        _tile_dpbf16ps(1, 4, 7);
-        if constexpr (LOWER) _tile_dpbf16ps(3, 5, 7);
-      }
+      if constexpr (RIGHT) _tile_dpbf16ps(1, 4, 7);
+      if constexpr (LOWER) _tile_dpbf16ps(2, 5, 6);
+      if constexpr (LOWER && RIGHT) _tile_dpbf16ps(3, 5, 7);
     }
   _tile_stored(0, c, c_bytes);
   if constexpr (RIGHT) _tile_stored(1, c + 16, c_bytes);

@@ -11,10 +11,10 @@ using at::Tensor;
 namespace {
 
 constexpr int64_t TAPS = 9;
-/** Outputs at a time: two tiles. */
-constexpr int64_t PANEL = 32;
+/** Outputs at a time: two tiles, or one of the last ones. */
+constexpr int64_t PANEL = 2 * LANES;
 /** Positions that sums are computed of at a time, over pairs of channels of which all taps of a panel lie in the first-level cache. */
-constexpr int64_t POSITIONS = 512, STEPS = 32;
+constexpr int64_t POSITIONS = 1024, STEPS = 32;
 /** Pairs of positions that a filter's gradient sums over at a time in each of several bands, and bytes of all that is laid out of those. */
 constexpr int64_t SUMMED = 288, GROUP_BYTES = 1536 << 10, LARGE = 4 << 20;
 
@@ -125,7 +125,9 @@ void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
             Y *pixel = out + (at / width * s.width + std::min(w, s.width)) * outputs;
             for (int64_t p = at; p < std::min(at + 32, positions); p++) {
               if (w < s.width) {
-                for (int64_t k = 0; k < many; k += LANES) store(pixel + k, load(sums + p * many + k));
+                const float *sum = sums + p * many;
+                if (many == PANEL) store(pixel, load(sum), load(sum + LANES));
+                else store(pixel, load(sum));
                 pixel += outputs;
               }
               if (++w == width) w = 0;

@@ -64,6 +64,15 @@ inline Halves halved(Lanes x) {
 }
 #endif
 inline void store(BFloat16 *at, Lanes x) { *reinterpret_cast<HalvesInMemory *>(at) = (HalfBits)halved(x); }
+// 2·LANES numbers, a whole line of the cache at once where that is one.
+inline void store(float *at, Lanes first, Lanes second) { store(at, first), store(at + LANES, second); }
+inline void store(BFloat16 *at, Lanes first, Lanes second) {
+#ifdef __AVX512BF16__
+  _mm512_storeu_si512(at, (__m512i)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first));
+#else
+  store(at, first), store(at + LANES, second);
+#endif
+}
 
 /** The sum of all, by halves. */
 inline float total(Lanes x) {
