@@ -74,7 +74,7 @@ void block(const BFloat16 *upper, const BFloat16 *lower, int64_t row, const AmxT
 const bool AMX = allowed();
 
 void amx_product(const AmxRows &a, const AmxTaps &taps, const Pair16 *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t steps,
-                 int64_t columns, bool add, AmxDone done) {
+                 int64_t columns, bool add, const AmxDone &done) {
   // What the caller wrote is in memory: compilers are not told what loads of tiles read.
   asm volatile("" ::: "memory");
   const int64_t step = steps % 16 == 0 ? 16 : AMX_STEP;
@@ -85,7 +85,7 @@ void amx_product(const AmxRows &a, const AmxTaps &taps, const Pair16 *b, int64_t
         const BFloat16 *tile = a.tile(i / 16), *next = LOWER ? a.tile(i / 16 + 1) : tile;
         if (j + 16 < columns) block<LOWER, true>(tile, next, a.row, taps, b + j, ldb, c + i * ldc + j, ldc, steps, step, add);
         else block<LOWER, false>(tile, next, a.row, taps, b + j, ldb, c + i * ldc + j, ldc, steps, step, add);
-        done(i, j);
+        if (done) done(i, j);
       }
   };
   const int64_t whole = rows / 32 * 32, rest = rows - whole;

@@ -1,7 +1,7 @@
 // Products of bfloat16 by the CPU's tiles (AMX): registers of 16 rows of 64 bytes, of which one instruction multiplies two and adds to a third.
 // They do sixteen times the work of its vectors.
 #pragma once
-#include <c10/util/FunctionRef.h>
+#include <functional>
 
 #include "lanes.h"
 
@@ -36,13 +36,13 @@ constexpr int64_t NO_OFFSET = 0;
 constexpr AmxTaps ONE_TAP{&NO_OFFSET, 1, 0};
 
 /** Called with the row and the column of each 32 × 32 sums, or what there is of them, once they are in memory. */
-using AmxDone = c10::function_ref<void(int64_t row, int64_t column)>;
+using AmxDone = std::function<void(int64_t row, int64_t column)>;
 
 /**
  * c [rows, columns] = Σ over taps of a [rows, steps] · b [steps, columns], or c += it; b has rows of pairs ldb apart, c rows of numbers ldc apart.
  * `steps` is a multiple of AMX_STEP, `columns` of 16.
  */
 void amx_product(const AmxRows &a, const AmxTaps &taps, const Pair16 *b, int64_t ldb, float *c, int64_t ldc, int64_t rows, int64_t steps,
-                 int64_t columns, bool add, AmxDone done = [](int64_t, int64_t) {});
+                 int64_t columns, bool add, const AmxDone &done = {});
 
 }  // namespace cm

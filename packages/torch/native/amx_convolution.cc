@@ -120,7 +120,7 @@ void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
           const Pair16 *panel = weights + j * TAPS * steps;
           Y *out = to + (band.image * s.height + band.first + r) * s.width * outputs + j;
           // Sums are written where they belong while the next ones are computed.
-          const auto put = [&](int64_t at, int64_t) {
+          const AmxDone put = [&](int64_t at, int64_t) {
             int64_t w = at % width;
             Y *pixel = out + (at / width * s.width + std::min(w, s.width)) * outputs;
             for (int64_t p = at; p < std::min(at + 32, positions); p++) {
@@ -133,12 +133,12 @@ void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
               if (++w == width) w = 0;
             }
           };
-          const auto nothing = [](int64_t, int64_t) {};
+          const AmxDone nothing;
           for (int64_t d = 0; d < steps; d += STEPS) {
             AmxRows seen{bordered + r * s.wide() * position + 2 * d, position};
             if (whole) seen.run = s.width / 16, seen.jump = s.wide() * position;
             amx_product(seen, {offsets.at, TAPS, steps * many}, panel + d * many, many, sums, many, positions, std::min(STEPS, steps - d), many, d > 0,
-                        d + STEPS < steps ? AmxDone(nothing) : AmxDone(put));
+                        d + STEPS < steps ? nothing : put);
           }
         }
       }
