@@ -18,8 +18,6 @@ constexpr int64_t POSITIONS = 1024, STEPS = 32;
 /** Pairs of positions that a filter's gradient sums over at a time in each of several bands, and bytes of all that is laid out of those. */
 constexpr int64_t SUMMED = 288, GROUP_BYTES = 1536 << 10, LARGE = 4 << 20;
 
-int64_t up_to(int64_t step, int64_t n) { return (n + step - 1) / step * step; }
-
 /**
  * Images are taken in bands of rows, each within a border of zeros: `wide` positions a row, of which the first and the last one are the border's.
  * What a tap of the filter meets then lies at one distance from every position.
@@ -96,8 +94,8 @@ Tensor panels_of(const Tensor &filter, bool turned) {
 template <typename E, typename Y>
 void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
   const Bands s(x, rows_within(512 << 10, x, x.size(3), 1));
-  const int64_t outputs = y.size(3), steps = s.channels / 2, position = s.channels;
-  const Offsets offsets(s.wide(), position);
+  const int64_t outputs = y.size(3), steps = s.channels / 2;
+  const Offsets offsets(s.wide(), s.channels);
   // Tiles take rows of an image, or where those are not made of whole tiles, all positions, of which the border's are then left out.
   const bool whole = s.width % 16 == 0;
   const int64_t width = whole ? s.width : s.wide();
@@ -135,8 +133,8 @@ void convolve(const Tensor &x, const Tensor &panels, const Tensor &y) {
           };
           const AmxDone nothing;
           for (int64_t d = 0; d < steps; d += STEPS) {
-            AmxRows seen{bordered + r * s.wide() * position + 2 * d, position};
-            if (whole) seen.run = s.width / 16, seen.jump = s.wide() * position;
+            AmxRows seen{bordered + r * s.wide() * s.channels + 2 * d, s.channels};
+            if (whole) seen.run = s.width / 16, seen.jump = s.wide() * s.channels;
             amx_product(seen, {offsets.at, TAPS, steps * many}, panel + d * many, many, sums, many, positions, std::min(STEPS, steps - d), many, d > 0,
                         d + STEPS < steps ? nothing : put);
           }
@@ -202,10 +200,8 @@ Tensor filter_gradient(const Tensor &x, const Tensor &dy) {
           const int64_t many = std::min(PANEL, channels - j);
           for (int64_t n = 0; n < count; n++)
             for (int64_t odd = 0; odd < 2; odd++) {
-              const int64_t depth = (s[i + n].rows + 2) * s.wide() - odd, filled = (depth + 1) / 2 * many;
-              Pair16 *panel = pairs + (2 * n + odd) * met * many;
-              lay_columns(images + n * of_images + odd * channels + j, channels, panel, depth, many);
-              std::fill(panel + filled, panel + met * many, Pair16{});
+              const int64_t depth = (s[i + n].rows + 2) * s.wide() - odd;
+              lay_columns(images + n * of_images + odd * channels + j, channels, pairs + (2 * n + odd) * met * many, depth, many, met);
             }
           for (int64_t p = 0; p < most; p += SUMMED)
             for (int64_t tap = 0; tap < TAPS; tap++) {

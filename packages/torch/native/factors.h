@@ -41,7 +41,14 @@ void lay_columns(const E *from, int64_t ld, T *to, int64_t depth, int64_t wide) 
     for (int64_t c = 0; c < wide; c += LANES) put_factors(to + c, factors_down(from + d * ld + c, ld, d + 1 < depth, T{}));
 }
 
-/** The same of its transpose [wide, depth], by squares of LANES by LANES, so that lines are read whole. */
+/** The same of `steps` factors a column, those after the last one zeros. */
+template <typename T, typename E>
+void lay_columns(const E *from, int64_t ld, T *to, int64_t depth, int64_t wide, int64_t steps) {
+  lay_columns(from, ld, to, depth, wide);
+  std::fill(to + (depth + WIDTH<T> - 1) / WIDTH<T> * wide, to + steps * wide, T{});
+}
+
+/** A second factor from its transpose [wide, depth], by squares of LANES by LANES, so that lines are read whole. */
 template <typename T, typename E>
 void lay_rows(const E *from, int64_t ld, T *to, int64_t depth, int64_t wide) {
   const int64_t steps = depth / WIDTH<T>;
@@ -64,17 +71,24 @@ void lay_rows(const E *from, int64_t ld, T *to, int64_t depth, int64_t wide) {
     }
 }
 
+/** Whether tiles multiply such factors. */
+template <typename T>
+bool by_tiles() { return AMX && WIDTH<T> == 2; }
+
+/** The next multiple of a step. */
+inline int64_t up_to(int64_t step, int64_t n) { return (n + step - 1) / step * step; }
+
 /** Factors along a sum over so many numbers: where tiles multiply them, as many as those take. */
 template <typename T>
 int64_t steps_of(int64_t depth) {
   const int64_t steps = (depth + WIDTH<T> - 1) / WIDTH<T>;
-  return AMX && WIDTH<T> == 2 ? (steps + AMX_STEP - 1) / AMX_STEP * AMX_STEP : steps;
+  return by_tiles<T>() ? up_to(AMX_STEP, steps) : steps;
 }
 
 /** The transpose of a matrix [depth, count], rows ld apart, as a first factor of `steps` factors a row, those after the last one zeros. */
 template <typename T, typename E>
 Strided<T> lay_transposed(const E *from, int64_t ld, T *to, int64_t depth, int64_t count, int64_t steps) {
-  if (!AMX || WIDTH<T> == 1) {
+  if (!by_tiles<T>()) {
     lay_columns(from, ld, to, depth, count);
     return {to, 1, count};
   }

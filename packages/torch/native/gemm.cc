@@ -57,9 +57,9 @@ void multiply(const A *a, bool transpose_a, const B *b, bool transpose_b, Y *y, 
       lay_rows(b + j * depth, depth, factors + j * steps, depth, std::min(PANEL, columns - j));
   };
   // Fewer rows at a time where there are few, so that every thread has some.
-  const bool by_tiles = AMX && WIDTH<T> == 2;
-  const int64_t tile = by_tiles ? 32 : transpose_a ? std::lcm(TILE_ROWS, LANES) : TILE_ROWS, tiles = (rows + tile - 1) / tile;
-  int64_t block = by_tiles ? 128 : ROWS;
+  const bool tiled = by_tiles<T>();
+  const int64_t tile = tiled ? 32 : transpose_a ? std::lcm(TILE_ROWS, LANES) : TILE_ROWS, tiles = (rows + tile - 1) / tile;
+  int64_t block = tiled ? 128 : ROWS;
   while (block > std::max<int64_t>(tile, 4 * TILE_ROWS) && (rows + block - 1) / block * panels < 4 * at::get_num_threads()) block /= 2;
   const int64_t blocks = (rows + block - 1) / block, tasks = blocks * panels;
   // Blocks differ by a tile at most, so that threads have as much to do.
@@ -70,7 +70,7 @@ void multiply(const A *a, bool transpose_a, const B *b, bool transpose_b, Y *y, 
     Scratch scratch(4 * (of_left + of_sums) + 64);
     T *laid_out = scratch.take<T>(of_left);
     float *sums = scratch.take(of_sums);
-    const bool far = !by_tiles && share * steps * PANEL > NEAR;
+    const bool far = !tiled && share * steps * PANEL > NEAR;
     Strided<T> left{};
     for (int64_t task = first; task < end; task++) {
       const int64_t from = start_of(task / share), j = (panel + task % share) * PANEL;
@@ -108,7 +108,7 @@ Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, i
   const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(at::get_num_threads(), depth / (2 * ROWS)));
   const Tensor sums = at::empty({parts, rows, columns}, at::dtype(at::kFloat));
   float *to = sums.data_ptr<float>();
-  const int64_t at_a_time = AMX && WIDTH<T> == 2 ? DEPTH : ROWS, most = steps_of<T>(at_a_time);
+  const int64_t at_a_time = by_tiles<T>() ? DEPTH : ROWS, most = steps_of<T>(at_a_time);
   at::parallel_for(0, parts, 1, [&](int64_t begin, int64_t end) {
     Scratch scratch(4 * most * (rows + columns) + 64);
     T *left = scratch.take<T>(most * rows), *right = scratch.take<T>(most * columns);
@@ -118,10 +118,9 @@ Tensor multiply_over_rows(const A *a, const B *b, int64_t depth, int64_t rows, i
         const int64_t count = std::min(at_a_time, stop - from), steps = steps_of<T>(count);
         const Strided<T> summed = lay_transposed(a + from * rows, rows, left, count, rows, steps);
         for (int64_t j = 0; j < columns; j += PANEL) {
-          const int64_t wide = std::min(PANEL, columns - j), filled = (count + WIDTH<T> - 1) / WIDTH<T> * wide;
+          const int64_t wide = std::min(PANEL, columns - j);
           T *panel = right + j * steps;
-          lay_columns(b + from * columns + j, columns, panel, count, wide);
-          std::fill(panel + filled, panel + steps * wide, T{});
+          lay_columns(b + from * columns + j, columns, panel, count, wide, steps);
           small_product(summed, panel, wide, to + part * rows * columns + j, columns, rows, steps, wide, from > start);
         }
       }

@@ -25,6 +25,16 @@ function shifted(x: tf.Tensor4D, filter: tf.Tensor4D): tf.Tensor4D {
   return tf.reshape(tf.addN(terms), [batch, height, width, outputs]);
 }
 
+const normal = (shape: [number, number, number, number], seed: number) => tf.randomNormal(shape, 0, 1, 'float32', seed);
+
+/** Images, a filter, and a gradient of what they give. */
+const inputs = (batch: number, height: number, width: number, channels: number, outputs: number) =>
+  [
+    normal([batch, height, width, channels], 1),
+    normal([3, 3, channels, outputs], 2),
+    normal([batch, height, width, outputs], 3),
+  ] as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+
 const largest = (x: tf.Tensor) => tf.max(tf.abs(x)).dataSync()[0]!;
 
 /** Whether the lower halves of all numbers are zero. */
@@ -51,9 +61,7 @@ describe.skipIf(!isInstalled())('3 × 3 convolutions (left out where `cm-torch s
   ])(
     'agree with shifted products: %i images of %i × %i, %i to %i channels',
     (batch, height, width, channels, outputs) => {
-      const x = tf.randomNormal([batch, height, width, channels], 0, 1, 'float32', 1) as tf.Tensor4D;
-      const filter = tf.randomNormal([3, 3, channels, outputs], 0, 1, 'float32', 2) as tf.Tensor4D;
-      const dy = tf.randomNormal([batch, height, width, outputs], 0, 1, 'float32', 3) as tf.Tensor4D;
+      const [x, filter, dy] = inputs(batch, height, width, channels, outputs);
       const by = (f: (a: tf.Tensor4D, b: tf.Tensor4D) => tf.Tensor) =>
         tf.grads((a, b) => f(a as tf.Tensor4D, b as tf.Tensor4D))([x, filter], dy);
       const convolution = (a: tf.Tensor4D, b: tf.Tensor4D) => tf.conv2d(a, b, 1, 'same');
@@ -83,9 +91,7 @@ describe.skipIf(!isInstalled())('3 × 3 convolutions (left out where `cm-torch s
   ])(
     'in bfloat16 are as near as its rounding: %i images of %i × %i, %i to %i channels',
     (batch, height, width, channels, outputs) => {
-      const x = tf.randomNormal([batch, height, width, channels], 0, 1, 'float32', 1) as tf.Tensor4D;
-      const filter = tf.randomNormal([3, 3, channels, outputs], 0, 1, 'float32', 2) as tf.Tensor4D;
-      const dy = tf.randomNormal([batch, height, width, outputs], 0, 1, 'float32', 3) as tf.Tensor4D;
+      const [x, filter, dy] = inputs(batch, height, width, channels, outputs);
       const run = (precision: Precision) => {
         configureTorch({ precision, threads: 2 });
         const gradients = tf.grads((a, b) => tf.conv2d(a as tf.Tensor4D, b as tf.Tensor4D, 1, 'same'))([x, filter], dy);
